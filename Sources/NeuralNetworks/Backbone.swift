@@ -1,0 +1,29 @@
+import Tensors
+
+/// A pretrained network that turns inputs into features, and says where it can be adapted.
+public protocol Backbone: Sendable {
+  /// The linear maps that an adapter may go to, in the order in which they run.
+  var sites: [Site] { get }
+  /// Every tensor of the network by its name, in a fixed order.
+  var tensors: [(name: String, tensor: Tensor)] { get }
+  /// The linear map at a site of this backbone.
+  func linear(at site: Site) throws -> Linear
+  /// The modules of the original file that make up a site, as other libraries name them: one, or query, key and value.
+  func modules(at site: Site) -> [String]
+  /// The width of `features`.
+  var featureWidth: Int { get }
+  var device: Device { get }
+  /// Identifies the weights: the sha256 of what they were loaded from, or of their bytes.
+  var fingerprint: String { get }
+
+  /// `[batch, …]` to one vector for each, `[batch, featureWidth]`.
+  func features(_ input: Tensor, adaptation: any Adaptation, pass: ForwardPass) throws -> Tensor
+}
+
+extension Backbone {
+  public func features(_ input: Tensor) throws -> Tensor {
+    try features(input, adaptation: Frozen(), pass: ForwardPass())
+  }
+
+  public var parameterCount: Int { tensors.reduce(0) { $0 + $1.tensor.count } }
+}
