@@ -1,0 +1,31 @@
+/// A method that does not fit the sites it was given.
+public enum AdapterError: Error, Equatable, CustomStringConvertible {
+  case rank(Int, site: String, limit: Int)
+  case outOfRange(String, Double, String)
+  case notDivisible(dimension: Int, site: String, inFeatures: Int, outFeatures: Int)
+  case noExperts
+  case topK(Int, experts: Int)
+
+  public var description: String {
+    switch self {
+    case .rank(let rank, let site, let limit):
+      """
+      Rank \(rank) does not fit '\(site)', whose ranks go from 1 to \(limit). Choose a rank in that range, or leave \
+      '\(site)' out of the targets.
+      """
+    case .outOfRange(let name, let value, let range): "\(name) is \(value); it must be \(range)."
+    case .notDivisible(let dimension, let site, let inFeatures, let outFeatures):
+      """
+      The Kronecker dimension \(dimension) does not divide both sides of '\(site)', \(inFeatures) and \(outFeatures). \
+      Common divisors are \(Self.divisors(inFeatures, outFeatures)).
+      """
+    case .noExperts: "A mixture needs at least one expert. Give at least one rank."
+    case .topK(let k, let experts): "topK is \(k); with \(experts) experts it must be 1 to \(experts)."
+    }
+  }
+
+  private static func divisors(_ first: Int, _ second: Int) -> String {
+    (1...max(1, min(first, second, 512))).filter { first % $0 == 0 && second % $0 == 0 }
+      .map(String.init).joined(separator: ", ")
+  }
+}

@@ -1,0 +1,42 @@
+import NeuralNetworks
+import Tensors
+import Testing
+
+@testable import Adapters
+
+@Suite struct HeadTests {
+  @Test func `logits are x times the transposed weight plus the bias`() throws {
+    let head = try Head(classes: ["cat", "dog"], features: 3, generator: Generator(seed: 1))
+    try head.weight.load(Tensor([1, 0, 2, -1, 1, 0] as [Float], shape: [2, 3]))
+    try head.bias.load(Tensor([10, 20] as [Float]))
+    #expect(try head(Tensor([1, 2, 3] as [Float], shape: [1, 3])).floats() == [17, 21])
+    #expect(head.parameters.map(\.name) == ["head.weight", "head.bias"])
+  }
+
+  @Test func `a fresh head is uniform on one over the root of the width`() throws {
+    let classes = (0..<20).map { "class \($0)" }
+    let head = try Head(classes: classes, features: 400, generator: Generator(seed: 1))
+    for parameter in head.parameters { #expect(try parameter.value.abs().max().item() <= 0.05) }
+    #expect(try abs(head.weight.value.variance().sqrt().item() / (0.05 / 3.0.squareRoot()) - 1) < 0.03)
+    #expect([head.weight.decays, head.bias.decays] == [true, false])
+    let again = try Head(classes: classes, features: 400, generator: Generator(seed: 1))
+    #expect(try again.weight.value.isEqual(to: head.weight.value) && again.bias.value.isEqual(to: head.bias.value))
+  }
+
+  @Test(arguments: [(7, 5383), (5, 3845), (65, 49985), (10, 7690), (345, 265_305)])
+  func `a head on ViT-B has 769 numbers for each class`(_ classes: Int, _ count: Int) throws {
+    let head = try Head(classes: (0..<classes).map(String.init), features: 768, generator: Generator(seed: 1))
+    #expect(head.parameters.reduce(0) { $0 + $1.count } == count)
+  }
+
+  @Test(arguments: [[], ["one"], ["a", "b", "a"]])
+  func `fewer than two classes, or one name twice, are refused`(_ classes: [String]) throws {
+    let error = try thrown(HeadError.self) {
+      _ = try Head(classes: classes, features: 4, generator: Generator(seed: 1))
+    }
+    #expect(error == .classes(classes))
+    #expect(
+      error.description
+        == "A classifier needs at least two classes of different names, not [\(classes.joined(separator: ", "))].")
+  }
+}
