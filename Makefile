@@ -32,11 +32,12 @@ test: test-unit test-end-to-end ## Run every test, the fast ones first
 
 test-unit: setup ## Run the fast tests
 	$(SWIFT) build --build-tests $(SWIFTFLAGS)
-	$(SWIFT) test --skip-build --skip EndToEnd $(SWIFTFLAGS)
+	# One at a time: some suites measure the memory of the whole process.
+	$(SWIFT) test --skip-build --no-parallel --skip EndToEnd $(SWIFTFLAGS)
 
 test-end-to-end: setup ## Run the slow tests, on real weights and data
 	@scripts/fetch vit-s14 emoji-styles
-	$(SWIFT) test --filter EndToEnd $(SWIFTFLAGS)
+	$(SWIFT) test --skip-build --no-parallel --filter EndToEnd $(SWIFTFLAGS)
 
 lint: ## Check formatting and style of the Swift sources and the scripts
 	$(SWIFT) format lint --strict --recursive --parallel $(SWIFT_SOURCES)

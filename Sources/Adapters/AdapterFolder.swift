@@ -1,5 +1,5 @@
-import Foundation
 import Formats
+import Foundation
 import NeuralNetworks
 import Tensors
 
@@ -43,7 +43,8 @@ public enum AdapterFolder {
       files = (.object(configuration), adapter.parameters.map { ($0.name, $0.value) })
     }
     try AtomicFolder.write(to: folder) { folder in
-      try AtomicFile.write(files.configuration.text(.readable) + "\n", to: folder.appendingPathComponent(configurationName))
+      try AtomicFile.write(
+        files.configuration.text(.readable) + "\n", to: folder.appendingPathComponent(configurationName))
       try write(files.tensors, to: folder.appendingPathComponent(weightsName))
       try AtomicFile.write(
         details(adapter, head: head, of: backbone).text(.readable) + "\n",
@@ -176,7 +177,8 @@ public enum AdapterFolderError: Error, Equatable, CustomStringConvertible {
     case .names(let file, let missing, let unexpected):
       "\(file) does not hold this adapter."
         + Self.list(" Missing", missing, beside: unexpected) + Self.list(" Not part of it", unexpected, beside: missing)
-    case .notFinite(let name): "'\(name)' holds NaN or infinity; nothing was written. The run that made it has diverged."
+    case .notFinite(let name):
+      "'\(name)' holds NaN or infinity; nothing was written. The run that made it has diverged."
     case .unsupported(let folder, let what): "The adapter in \(folder) cannot be read: \(what)"
     }
   }

@@ -1,5 +1,5 @@
-import Foundation
 import Formats
+import Foundation
 import NeuralNetworks
 import Tensors
 
@@ -38,7 +38,8 @@ enum PEFTFormat {
         targets.append(module.name)
         tensors.append(("\(prefix)\(module.name).lora_A.weight", layer.down.value))
         tensors.append(
-          ("\(prefix)\(module.name).lora_B.weight", try layer.up.value.detached().narrowed(0, module.rows).contiguous()))
+          ("\(prefix)\(module.name).lora_B.weight", try layer.up.value.detached().narrowed(0, module.rows).contiguous())
+        )
       }
     }
     let configuration: JSONObject = [
@@ -85,10 +86,12 @@ enum PEFTFormat {
   ) throws -> Adapter {
     func refuse(_ what: String) -> AdapterFolderError { .unsupported(folder, what) }
     guard configuration["peft_type"]?.string == "LORA" else {
-      throw refuse("its method is \(configuration["peft_type"]?.string ?? "missing"); only LORA is read from PEFT so far.")
+      throw refuse(
+        "its method is \(configuration["peft_type"]?.string ?? "missing"); only LORA is read from PEFT so far.")
     }
     for (key, harmless) in [
-      ("use_dora", JSONValue.bool(false)), ("bias", "none"), ("fan_in_fan_out", .bool(false)), ("lora_bias", .bool(false)),
+      ("use_dora", JSONValue.bool(false)), ("bias", "none"), ("fan_in_fan_out", .bool(false)),
+      ("lora_bias", .bool(false)),
       ("rank_pattern", [:]), ("alpha_pattern", [:]), ("modules_to_save", nil),
     ] {
       if let value = configuration[key], value != harmless, !value.isNull, value != .array([]) {

@@ -69,7 +69,9 @@ public struct FullFineTuning: AdapterConfiguration {
   }
 }
 
-extension AdapterConfiguration where Self == LinearProbe { public static var linearProbe: LinearProbe { LinearProbe() } }
+extension AdapterConfiguration where Self == LinearProbe {
+  public static var linearProbe: LinearProbe { LinearProbe() }
+}
 extension AdapterConfiguration where Self == BiasTuning { public static var bias: BiasTuning { BiasTuning() } }
 extension AdapterConfiguration where Self == AttentionTuning {
   public static var attention: AttentionTuning { AttentionTuning() }

@@ -1,16 +1,14 @@
 // Matrix products and factorizations.
-#include "guard.hpp"
+#include "products.hpp"
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/einsum.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/linalg_svd.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 
 using namespace graft;
 
 CTStatus ct_matmul(CTTensor left, CTTensor right, CTTensor *out, CTFailure *failure) {
-  return guarded(failure, [&] { *out = own(at::matmul(borrow(left), borrow(right))); });
+  return guarded(failure, [&] { *out = own(graft::matmul(borrow(left), borrow(right))); });
 }
 
 CTStatus ct_addmm(CTTensor tensor, CTTensor left, CTTensor right, double beta, double alpha, CTTensor *out,
@@ -20,7 +18,7 @@ CTStatus ct_addmm(CTTensor tensor, CTTensor left, CTTensor right, double beta, d
 }
 
 CTStatus ct_linear(CTTensor input, CTTensor weight, CTTensor bias, CTTensor *out, CTFailure *failure) {
-  return guarded(failure, [&] { *out = own(at::linear(borrow(input), borrow(weight), optional(bias))); });
+  return guarded(failure, [&] { *out = own(graft::linear(borrow(input), borrow(weight), optional(bias))); });
 }
 
 CTStatus ct_einsum(const char *equation, const CTTensor *tensors, int count, CTTensor *out, CTFailure *failure) {

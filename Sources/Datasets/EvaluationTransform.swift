@@ -17,6 +17,15 @@ public struct EvaluationTransform: ImageTransform, Hashable, Codable {
     write(image, to: out)
   }
 
+  /// `[3, size, size]`, normalized.
+  public func callAsFunction(_ image: RGBImage) -> [Float] {
+    [Float](unsafeUninitializedCapacity: 3 * size * size) { buffer, count in
+      guard let start = buffer.baseAddress else { return }
+      write(image, to: start)
+      count = buffer.count
+    }
+  }
+
   /// Writes `[3, size, size]` floats.
   public func write(_ image: RGBImage, to out: UnsafeMutablePointer<Float>) {
     let whole = PixelRegion(left: 0, top: 0, width: image.width, height: image.height)

@@ -1,0 +1,8 @@
+// Everything at once: `import Graft`.
+@_exported import Adapters
+@_exported import Datasets
+@_exported import Formats
+@_exported import NeuralNetworks
+@_exported import Reports
+@_exported import Tensors
+@_exported import Training

@@ -1,0 +1,65 @@
+import Adapters
+import Formats
+import Foundation
+import NeuralNetworks
+import Training
+
+/// The folder of a saved adapter, and the settings of the run that made it where they lie beside it.
+struct TrainedAdapter: Sendable {
+  let folder: URL
+  private let section: Section
+
+  enum Problem: Error, Equatable, CustomStringConvertible {
+    case missing(String)
+    case noClassifier(String)
+
+    var description: String {
+      switch self {
+      case .missing(let path):
+        "There is no adapter in '\(path)'. Give the folder of an adapter, or of a run of graft train that is done."
+      case .noClassifier(let path):
+        "The adapter in '\(path)' was saved without a classifier, so it names no classes. Train one on it."
+      }
+    }
+  }
+
+  /// - Parameter path: the adapter's folder, or that of the run.
+  init(at path: String, _ options: DataOptions) throws {
+    let given = AssetFolder.path(path)
+    let inside = given.appendingPathComponent(TrainRun.adapterFolder, isDirectory: true)
+    func isAdapter(_ url: URL) -> Bool {
+      FileManager.default.fileExists(atPath: url.appendingPathComponent("adapter_config.json").path)
+    }
+    guard isAdapter(given) || isAdapter(inside) else { throw Problem.missing(given.path) }
+    folder = isAdapter(given) ? given : inside
+    var section = Section()
+    // A run keeps its settings beside the adapter; a benchmark, two folders above that of the run.
+    var parent = folder
+    for _ in 0..<3 {
+      parent.deleteLastPathComponent()
+      let settings = parent.appendingPathComponent(OutputFolder.settingsName)
+      guard FileManager.default.fileExists(atPath: settings.path) else { continue }
+      try section.add(YAMLFile(contentsOf: settings), known: TrainSettings.keys + BenchmarkSettings.keys)
+      break
+    }
+    if let config = options.config {
+      try section.add(YAMLFile(contentsOf: AssetFolder.path(config)), known: ExperimentSettings.keys)
+    }
+    options.apply(to: &section)
+    self.section = section
+  }
+
+  func experiment() throws -> ExperimentSettings { try ExperimentSettings(section) }
+
+  /// What is needed where there are no images of a folder: network and recipe.
+  func backbone() throws -> (settings: BackboneSettings, recipe: TrainingConfiguration) {
+    (try BackboneSettings(section), try section.trainingConfiguration())
+  }
+
+  var namesModel: Bool { section.has("model") }
+  var namesData: Bool { section.has("data") }
+
+  func load(onto backbone: VisionTransformer) throws -> (model: AdaptedModel, backbone: VisionTransformer) {
+    (try AdapterFolder.load(from: folder, onto: backbone), backbone)
+  }
+}
