@@ -6,13 +6,14 @@ export LIBTORCH ?= $(CURDIR)/.libtorch
 SWIFT ?= swift
 # Further options for every `swift build` and `swift test`, such as --jobs 1.
 SWIFTFLAGS ?=
+PYTHON ?= python3
 GRAFT := .build/release/graft
 DEMO ?= $(GRAFT) benchmark --config Examples/demo.yaml
 SWIFT_SOURCES := $(wildcard Sources Tests Benchmarks Examples Package.swift)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test test-unit test-end-to-end lint format bench clean
+.PHONY: help setup build demo test test-unit test-end-to-end example lint format bench clean
 
 help: ## List the tasks
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{ printf "%-24s%s\n", $$1, $$2 }'
@@ -39,6 +40,9 @@ test-end-to-end: setup ## Run the slow tests, on real weights and data
 	@scripts/fetch vit-s14 emoji-styles
 	$(SWIFT) test --skip-build --no-parallel --filter EndToEnd $(SWIFTFLAGS)
 
+example: setup ## Build the package that depends on Graft
+	$(SWIFT) build --package-path Examples/Labels $(SWIFTFLAGS)
+
 lint: ## Check formatting and style of the Swift sources and the scripts
 	$(SWIFT) format lint --strict --recursive --parallel $(SWIFT_SOURCES)
 	@scripts/lint-scripts
@@ -46,8 +50,8 @@ lint: ## Check formatting and style of the Swift sources and the scripts
 format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
-bench: setup ## Measure against the Python peers
-	$(SWIFT) run -c release --package-path Benchmarks $(SWIFTFLAGS)
+bench: setup ## Measure against the Python peers (PYTHON has the packages of Benchmarks/peers/requirements.txt)
+	$(SWIFT) run -c release --package-path Benchmarks $(SWIFTFLAGS) StepBenchmark --python $(PYTHON)
 
 clean: ## Remove what was built in the checkout; the cache stays
-	rm -rf .build Benchmarks/.build Examples/.build
+	rm -rf .build Benchmarks/.build Examples/Labels/.build

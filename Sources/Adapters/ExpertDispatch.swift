@@ -18,10 +18,8 @@ enum ExpertDispatch {
       let experts = try inputs[2...].map { try $0.to(precision) }
       let groups = try Groups(gates)
       let gathered = try rows.selected(0, groups.tokens)
-      let products = try Tensor.zeros([groups.count, experts[0].shape[1]], dtype: precision, device: rows.device)
-      for (range, expert) in zip(groups.ranges, experts) where !range.isEmpty {
-        try products.narrowed(0, range).addProductInPlace(gathered.narrowed(0, range), expert, beta: 0)
-      }
+      let products = try Tensor.concatenated(
+        zip(groups.ranges, experts).map { range, expert in try gathered.narrowed(0, range).matmul(expert) })
       let factors = try groups.factors(gates).to(precision)
       let output = try Tensor.zeros([rows.shape[0], experts[0].shape[1]], dtype: precision, device: rows.device)
       try output.addInPlace(products * factors, at: groups.tokens)

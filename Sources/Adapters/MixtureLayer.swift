@@ -101,8 +101,9 @@ struct MixtureLayer: SiteAdapter {
     if case .kronecker(let experts) = experts, configuration.dropConnect > 0 {
       let dtype = autocastDType(on: input.device) ?? experts[0].left.value.dtype
       draws.masks = try experts.map { _ in
-        try Tensor.ones([site.inFeatures, site.outFeatures], dtype: dtype, device: input.device)
-          .dropout(configuration.dropConnect, from: generator)
+        try .dropoutMask(
+          [site.inFeatures, site.outFeatures], rate: configuration.dropConnect, dtype: dtype, device: input.device,
+          from: generator)
       }
     }
     return draws

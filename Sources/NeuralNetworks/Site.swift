@@ -1,3 +1,5 @@
+import Formats
+
 /// A named place in a backbone where a change of a linear map can go.
 public struct Site: Hashable, Sendable {
   /// As in `blocks.3.attn.qkv`: the backbone's own name, whatever the file it came from called it.
@@ -110,7 +112,8 @@ public enum PlacementError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .role(let role, let known):
-      "The backbone has no site '\(role)'. Its sites are \(known.joined(separator: ", "))."
+      "The backbone has no site '\(role)'.\(Suggestion.didYouMean(role, among: known)) "
+        + "Its sites are \(known.joined(separator: ", "))."
     case .block(let index, let count):
       count == 0
         ? "The backbone has no blocks, and block \(index) was asked for."

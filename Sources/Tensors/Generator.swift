@@ -90,12 +90,19 @@ extension Tensor {
     }
   }
 
+  /// Zeros with probability `rate`, `1 / (1 − rate)` elsewhere, so that the mean is 1. `rate` is `0 ..< 1`.
+  public static func dropoutMask(
+    _ shape: [Int], rate: Double, dtype: DType = .float32, device: Device = .cpu, from generator: Generator
+  ) throws -> Tensor {
+    let mask = try bernoulli(shape, probability: 1 - rate, dtype: dtype, device: device, from: generator)
+    try mask.scaleInPlace(1 / (1 - rate))
+    return mask
+  }
+
   /// Zeroes each element with probability `rate` and scales the rest, so that the mean stays.
   public func dropout(_ rate: Double, from generator: Generator) throws -> Tensor {
     guard rate > 0 else { return self }
     guard rate < 1 else { return try self * 0 }
-    let kept = try Tensor.bernoulli(shape, probability: 1 - rate, dtype: dtype, device: device, from: generator)
-    try kept.scaleInPlace(1 / (1 - rate))
-    return try self * kept
+    return try self * .dropoutMask(shape, rate: rate, dtype: dtype, device: device, from: generator)
   }
 }

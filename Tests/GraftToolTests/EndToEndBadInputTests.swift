@@ -40,7 +40,7 @@ import Testing
   @Test func `an unknown target site`() throws {
     let fixture = try ToolFixture()
     let text = try complaint(fixture, 1, fixture.training("lora", steps: 1, "--targets", "qvk"))
-    #expect(text == "error: The backbone has no site 'qvk'. Its sites are fc1, fc2, proj, qkv.\n")
+    #expect(text == "error: The backbone has no site 'qvk'. Did you mean 'qkv'? Its sites are fc1, fc2, proj, qkv.\n")
   }
 
   @Test func `a dimension that does not divide`() throws {

@@ -11,7 +11,7 @@ import Tensors
     discussion: "The peers need the packages of peers/requirements.txt; name the interpreter that has them.")
 
   @Option(help: "The Python interpreter of the peers.") var python = "python3"
-  @Option(help: "The folder of the peers' scripts.") var peers = "peers"
+  @Option(help: "The folder of the peers' scripts.") var peers = "Benchmarks/peers"
   @Option(help: "Counted rounds; each runs every contestant once.") var rounds = 15
   @Option(help: "Images in a batch.") var batch = 8
   @Option(help: "Threads of every contestant.") var threads = 2
