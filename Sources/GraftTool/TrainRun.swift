@@ -29,7 +29,13 @@ struct TrainRun {
     if let repair = try results.repair() { console.note("results.jsonl: \(repair)") }
     // What follows the checkpoint is done, and written, again.
     try results.discardRecords(after: Checkpoints(in: checkpoints).steps().last ?? -1)
-    var log = TrainLog(settings: settings, examples: examples, fold: fold, hyperparameters: try hyperparameters(recipe))
+    let run = RunArguments(
+      dataset: settings.experiment.data.lastPathComponent, algorithm: settings.method.name,
+      testDomains: fold.target.map { [$0] } ?? [], trialSeed: recipe.trialSeed, seed: Int(clamping: recipe.seed),
+      others: ["steps": .integer(recipe.steps), "holdout_fraction": .double(recipe.holdout)])
+    var log = RecordLog(
+      run: run, hyperparameters: try hyperparameters(recipe), examples: examples, fold: fold,
+      batchPerDomain: recipe.batchPerDomain)
 
     let label = settings.method.name
     for try await event in training {
@@ -76,50 +82,5 @@ struct TrainRun {
     all["lr"] = .double(recipe.learningRate)
     all["batch_size"] = .integer(recipe.batchPerDomain)
     return all
-  }
-}
-
-/// Turns the events of a run into the lines of its results file.
-private struct TrainLog {
-  private let run: RunArguments
-  private let hyperparameters: JSONObject
-  private let smallest: Int
-  private let perDomain: Int
-  private let batch: Int
-  private let extras: JSONObject
-  private var seconds = 0.0
-  private var steps = 0
-  private var memory = 0
-
-  init(settings: TrainSettings, examples: ImageExamples, fold: Fold, hyperparameters: JSONObject) {
-    let recipe = settings.experiment.recipe
-    run = RunArguments(
-      dataset: settings.experiment.data.lastPathComponent, algorithm: settings.method.name,
-      testDomains: fold.target.map { [$0] } ?? [], trialSeed: recipe.trialSeed, seed: Int(clamping: recipe.seed),
-      others: ["steps": .integer(recipe.steps), "holdout_fraction": .double(recipe.holdout)])
-    self.hyperparameters = hyperparameters
-    smallest = max(1, fold.pools.map(\.count).min() ?? 1)
-    perDomain = recipe.batchPerDomain
-    batch = perDomain * fold.sources.count
-    extras =
-      examples.badImages.isEmpty ? [:] : ["bad_images": .array(examples.badImages.map { .string("\($0)") })]
-  }
-
-  mutating func add(_ report: StepReport) {
-    if report.imagesPerSecond > 0 { seconds += Double(batch) / report.imagesPerSecond }
-    steps += 1
-    memory = max(memory, report.peakMemory)
-  }
-
-  mutating func record(_ scores: Scores) -> ResultRecord {
-    defer { (seconds, steps) = (0, 0) }
-    return ResultRecord(
-      run: run, hyperparameters: hyperparameters, step: scores.step,
-      epoch: Double(scores.step) * Double(perDomain) / Double(smallest), loss: scores.trainingLoss,
-      stepTime: steps > 0 ? seconds / Double(steps) : nil, memory: Double(memory) / 0x1p30,
-      domains: scores.domains.map {
-        DomainScore(
-          inAccuracy: $0.inAccuracy ?? .nan, outAccuracy: $0.outAccuracy, inCount: $0.inCount, outCount: $0.outCount)
-      }, extras: extras)
   }
 }

@@ -180,19 +180,21 @@ public struct Benchmark: AsyncSequence, Sendable {
     let model = try method.model(on: backbone, classes: examples.classes, seed: own.seed)
     let training = try Training(
       of: model, on: examples, fold: fold, configuration: own, checkpoints: checkpoints, store: store)
-    var log = RecordLog(run: run, hyperparameters: try hyperparameters(of: method, own), examples: examples, fold: fold)
+    var log = RecordLog(
+      run: run.arguments, hyperparameters: try hyperparameters(of: method, own), examples: examples, fold: fold,
+      batchPerDomain: own.batchPerDomain)
     var finished: TrainingResult?
     for try await event in training {
       switch event {
-      case .step(let report): log.add(report, batch: fold.sources.count * own.batchPerDomain)
+      case .step(let report): log.add(report)
       case .evaluated(let scores):
-        try folder.results.append(log.record(scores, batchPerDomain: own.batchPerDomain))
+        try folder.results.append(log.record(scores))
       case .finished(let result): finished = result
       case .resumed(_, let evaluations):
         // A process can die after its checkpoint and before the record of the same step is on the disk.
         let known = Set(try folder.results.read().records.map(\.step))
         for scores in evaluations where !known.contains(scores.step) {
-          try folder.results.append(log.record(scores, batchPerDomain: own.batchPerDomain))
+          try folder.results.append(log.record(scores))
         }
       case .started, .checkpoint: break
       }
@@ -312,44 +314,6 @@ public struct Benchmark: AsyncSequence, Sendable {
       all = now
     }
     try AtomicFile.write(try RunIdentity(settings: all).json.text(.readable) + "\n", to: file)
-  }
-}
-
-/// Turns the events of a run into the lines of its results file.
-private struct RecordLog {
-  let run: BenchmarkRun
-  let hyperparameters: JSONObject
-  let examples: any Examples
-  let fold: Fold
-  private var seconds = 0.0
-  private var steps = 0
-  private var memory = 0
-
-  init(run: BenchmarkRun, hyperparameters: JSONObject, examples: any Examples, fold: Fold) {
-    self.run = run
-    self.hyperparameters = hyperparameters
-    self.examples = examples
-    self.fold = fold
-  }
-
-  mutating func add(_ report: StepReport, batch: Int) {
-    if report.imagesPerSecond > 0 { seconds += Double(batch) / report.imagesPerSecond }
-    steps += 1
-    memory = max(memory, report.peakMemory)
-  }
-
-  mutating func record(_ scores: Scores, batchPerDomain: Int) -> ResultRecord {
-    defer { (seconds, steps) = (0, 0) }
-    let smallest = fold.pools.map(\.count).min() ?? 1
-    var extras: JSONObject = [:]
-    if !examples.badImages.isEmpty {
-      extras["bad_images"] = .array(examples.badImages.map { .string("\($0)") })
-    }
-    return ResultRecord(
-      run: run.arguments, hyperparameters: hyperparameters, step: scores.step,
-      epoch: Double(scores.step) * Double(batchPerDomain) / Double(max(1, smallest)), loss: scores.trainingLoss,
-      stepTime: steps > 0 ? seconds / Double(steps) : nil, memory: Double(memory) / 0x1p30,
-      domains: scores.domains.map(\.score), extras: extras)
   }
 }
 

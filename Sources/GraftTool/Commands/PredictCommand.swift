@@ -34,9 +34,7 @@ struct PredictCommand: Command {
     let (model, backbone) = try trained.load(onto: settings.load())
     guard model.head != nil else { throw TrainedAdapter.Problem.noClassifier(adapter) }
     let transform = try EvaluationTransform(
-      size: recipe.imageSize,
-      normalization: recipe.normalization
-        ?? Normalization(mean: backbone.normalization.mean, std: backbone.normalization.deviation))
+      size: recipe.imageSize, normalization: recipe.normalization ?? backbone.usualNormalization)
 
     var bad: [BadImage] = []
     var results: [JSONValue] = []

@@ -42,9 +42,8 @@ struct ExperimentSettings: Sendable {
   }
 
   /// The statistics that the images are normalized with: those of the recipe, else those that the network wants.
-  func normalization(for backbone: VisionTransformer) throws -> Normalization {
-    try recipe.normalization
-      ?? Normalization(mean: backbone.normalization.mean, std: backbone.normalization.deviation)
+  func normalization(for backbone: VisionTransformer) -> Normalization {
+    recipe.normalization ?? backbone.usualNormalization
   }
 
   /// The images, decoded into the cache.
