@@ -76,7 +76,7 @@ public enum AdapterFolder {
 
   /// The saved adapter and its head on `backbone`.
   ///
-  /// - Parameter allowingOtherBackbone: whether weights of another fingerprint than the adapter was trained on are accepted.
+  /// - Parameter allowingOtherBackbone: whether a network of another fingerprint than the one trained on is accepted.
   /// - Throws: `AdapterFolderError` listing what does not fit; `SafetensorsError`, `JSONError` or `FileError` for damaged files.
   public static func load(from folder: URL, onto backbone: any Backbone, allowingOtherBackbone: Bool = false) throws
     -> AdaptedModel
@@ -169,8 +169,9 @@ public enum AdapterFolderError: Error, Equatable, CustomStringConvertible {
     case .details(let file): "\(file) lacks the method, its settings or its sites. Save the adapter again."
     case .otherBackbone(let folder, let expected, let found):
       """
-      The adapter in \(folder) was trained on weights with sha256 \(expected.prefix(12))…, these have \(found.prefix(12))…. \
-      Load the weights it was trained on, or allow another backbone explicitly.
+      The adapter in \(folder) was trained on another network, \(expected.prefix(12))… where this one is \
+      \(found.prefix(12))…: other weights, or another pooling, activation or number of heads. Load the one it was trained \
+      on, or allow another backbone explicitly.
       """
     case .unknownSite(let name, let known):
       "The backbone has no site '\(name)'.\(Suggestion.didYouMean(name, among: known))"

@@ -53,7 +53,8 @@ at::Tensor forward(const at::Tensor &input, const at::Tensor &weight, const std:
   if (onednn.has_value() && suits(input, weight) &&
       (!bias.has_value() || (bias->scalar_type() == at::kFloat && bias->dim() == 1 && bias->size(0) == weight.size(0))))
     // Transposed weights are taken as they lie; a slice with gaps is not.
-    return onednn->call(input, weight.is_non_overlapping_and_dense() ? weight : weight.contiguous(), bias, "none",
+    return onednn->call(input, weight.is_non_overlapping_and_dense() ? weight : weight.contiguous(),
+                        bias.has_value() ? std::optional(bias->contiguous()) : bias, "none",
                         c10::List<std::optional<at::Scalar>>(), std::string_view(""));
   return at::linear(input, weight, bias);
 }

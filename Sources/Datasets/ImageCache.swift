@@ -5,7 +5,8 @@ import Foundation
 /// A data set's images, decoded once and kept on disk at training resolution, memory-mapped.
 ///
 /// An image whose shorter side exceeds `⌈1.2 · size⌉` is reduced to that side, its aspect kept; smaller ones stay as they
-/// are. 1.2 is what a crop of 0.7 of the area needs to come out at `size` without enlarging (√0.7 · 1.2 ≈ 1). The one file
+/// are. 1.2 is what a square crop of 0.7 of the area needs to come out at `size` without enlarging (√0.7 · 1.2 ≈ 1);
+/// one of aspect 4/3 is enlarged by up to 15 %. Large images are thus resampled twice before a model sees them. The one file
 /// says which files, sizes and modification times it was made from, and is made anew when they differ, or when it is damaged.
 ///
 /// Bad images under `BadImagePolicy.skip` keep their index: `isUsable` is false and `badImages` lists them, so the split of a
@@ -114,12 +115,12 @@ public final class ImageCache: ImageSource {
   }
 
   /// `⌈1.2 · size⌉`, in whole numbers.
-  static func keptSide(for size: Int) -> Int { (size * 12 + 9) / 10 }
+  public static func keptSide(for size: Int) -> Int { (size * 12 + 9) / 10 }
 }
 
 extension RGBImage {
   /// The image reduced so that its shorter side is `side`, or itself if it is no larger.
-  func reduced(toShorterSide side: Int) -> RGBImage {
+  public func reduced(toShorterSide side: Int) -> RGBImage {
     guard shorterSide > side else { return self }
     func scaled(_ length: Int) -> Int { max(1, (length * side + shorterSide / 2) / shorterSide) }
     // Both sides are at least 1, which is all that resizing asks for.

@@ -41,6 +41,12 @@ struct BenchmarkRunner {
         configuration: recipe, output: output.folder("tuning"), store: store)
       let report = try await perform(search, "tuning")
       let rates = report.learningRates()
+      guard methods.allSatisfy({ rates[$0.name] != nil }) else { throw RunsFailed(failures: report.failures) }
+      let grid = tuning.learningRates.sorted()
+      for (name, rate) in rates.sorted(by: { $0.key < $1.key })
+      where grid.count > 1 && (rate == grid.first || rate == grid.last) {
+        console.warn("\(name): \(rate) lies at the edge of the grid; a wider grid may serve it better")
+      }
       methods = methods.with(learningRates: rates)
       for method in methods {
         console.note("\(method.name): learning rate \(method.learningRate ?? recipe.learningRate)")

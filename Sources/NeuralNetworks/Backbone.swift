@@ -13,7 +13,8 @@ public protocol Backbone: Sendable {
   /// The width of `features`.
   var featureWidth: Int { get }
   var device: Device { get }
-  /// Identifies the weights: the sha256 of what they were loaded from, or of their bytes.
+  /// Identifies the network: a digest of its weights and of how they are read (heads, activation, pooling …), so that what
+  /// belongs to another network is told apart.
   var fingerprint: String { get }
 
   /// `[batch, …]` to one vector for each, `[batch, featureWidth]`.

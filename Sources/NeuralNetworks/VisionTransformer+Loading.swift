@@ -47,7 +47,8 @@ extension VisionTransformer {
       family: reading.names.family.rawValue, used: files.tensors.count - reading.ignored.count,
       ignored: reading.ignored, assumptions: assumptions)
     try self.init(
-      configuration, weights: weights.sorted(), device: device, fingerprint: files.fingerprint(),
+      configuration, weights: weights.sorted(), device: device,
+      fingerprint: FileDigest.sha256(of: Data("\(files.fingerprint()) \(configuration)".utf8)),
       normalization: normalization, beside: beside, report: report)
   }
 }

@@ -44,7 +44,8 @@ public struct BenchmarkReport: Sendable {
     self.failures = failures
     var records: [ResultRecord] = []
     var badLines: [String] = []
-    for run in benchmark.runs {
+    // A run that failed or was interrupted has records too; a table of those would compare different lengths.
+    for run in benchmark.runs where benchmark.folder(of: run).state == .done {
       let folder = benchmark.folder(of: run)
       let contents = try folder.results.read()
       records += contents.records
@@ -80,12 +81,14 @@ public struct BenchmarkReport: Sendable {
   }
 
   /// The learning rate of each method with the highest validation accuracy on the sources, over all targets and trials
-  /// of the benchmark; the first of equals. The targets' accuracies are not looked at.
+  /// of the benchmark; the first of equals. The targets' accuracies are not looked at. A rate with which any run failed is
+  /// no candidate, and a method without candidates is left out.
   public func learningRates() -> [String: Double] {
     var best: [String: Double] = [:]
     for method in methods {
       let own = records.filter { $0.run.algorithm == method }
       let draws = Dictionary(grouping: own, by: \.run.hparamsSeed)
+      let expected = Set(own.map { "\($0.run.testDomains) \($0.run.trialSeed)" }).count
       var highest = -1.0
       for draw in draws.keys.sorted() {
         let folds = Dictionary(grouping: draws[draw] ?? []) { "\($0.run.testDomains) \($0.run.trialSeed)" }
@@ -93,7 +96,7 @@ public struct BenchmarkReport: Sendable {
           guard let records = folds[key], let target = records.first?.run.testDomains.first else { return nil }
           return ModelSelection.trainingDomainValidation.choose(from: records, target: target)?.validation
         }
-        guard let mean = Statistics.mean(validations), mean > highest,
+        guard validations.count == expected, let mean = Statistics.mean(validations), mean > highest,
           let rate = draws[draw]?.first?.hyperparameters["lr"]?.double
         else { continue }
         highest = mean

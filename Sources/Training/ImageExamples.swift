@@ -40,7 +40,8 @@ public struct ImageExamples: Examples {
     unusable = Set(folder.samples.indices.filter { bad.contains(folder.samples[$0].path) })
     // The paths, not the pixels: hashing a data set would take longer than many runs. The cache notices changed files.
     let names = folder.samples.map { "\($0.path)\0\($0.domain)\0\($0.label)\n" }.joined()
-    let settings = "\(size) \(normalization.mean) \(normalization.std) \(badImages.map(\.path))"
+    let varied = augmentation.map { "\($0)" } ?? "none"
+    let settings = "\(size) \(normalization.mean) \(normalization.std) \(varied) \(badImages.map(\.path))"
     fingerprint = FileDigest.sha256(of: Data((names + settings).utf8))
   }
 

@@ -3,6 +3,7 @@ import Datasets
 import Formats
 import Foundation
 import NeuralNetworks
+import Synchronization
 import Tensors
 
 /// A run: trains an adapter and a classifier on a frozen backbone, and reports what it does.
@@ -13,7 +14,7 @@ import Tensors
 /// for try await event in run { if case .evaluated(let scores) = event { log.info("\(scores)") } }
 /// ```
 /// The loss is the cross-entropy plus what adapters add, already weighted. The run works on `Compute`, whoever reads its
-/// events; it starts when they are first asked for. Cancelling the reader's task stops it after the step it is at, with a
+/// events; it starts when they are first asked for, and can be read once. Cancelling the reader's task stops it after the step it is at, with a
 /// checkpoint where there is a folder for them. The same seeds give the same run, bit for bit, on the same machine, and a
 /// run resumed from a checkpoint goes on as if it had never stopped.
 ///
@@ -26,6 +27,19 @@ public struct Training: AsyncSequence, Sendable {
   let data: DataSource
   let checkpoints: Checkpoints?
   let store: FeatureStore
+  private let start = Start()
+
+  /// A second reading would train the trained model again.
+  private final class Start: Sendable {
+    private let taken = Mutex(false)
+    func take() throws {
+      let before = taken.withLock { taken in
+        defer { taken = true }
+        return taken
+      }
+      if before { throw TrainingError.alreadyStarted }
+    }
+  }
 
   /// What to train on: examples at hand, or a folder whose images are still to be read.
   enum DataSource: Sendable {
@@ -85,6 +99,7 @@ public struct Training: AsyncSequence, Sendable {
 
   public func makeAsyncIterator() -> EventIterator<TrainingEvent> {
     EventIterator { send in
+      try start.take()
       let lock = try checkpoints?.lock()
       defer { lock?.release() }
       let (examples, fold) = try await open()

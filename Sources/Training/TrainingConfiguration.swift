@@ -74,7 +74,8 @@ public struct TrainingConfiguration: Sendable, Hashable {
   }
 
   /// The recipe of Lee et al. 2023, arXiv:2310.11031, as its code has it: 5,001 steps of Adam at 5e-5, constant, 32 images
-  /// of each source domain, evaluated every 200 steps on both splits of every domain.
+  /// of each source domain, evaluated every 200 steps on both splits of every domain. That code evaluates after 1, 201, …
+  /// steps; here it is after 0, 200, … and after the last.
   public static let paper = {
     var recipe = TrainingConfiguration(steps: 5_001)
     recipe.evaluatesAtStart = true

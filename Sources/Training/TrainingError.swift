@@ -5,6 +5,7 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
   /// The loss or a gradient became NaN or infinite.
   case notFinite(NotFinite)
   case nothingTrains
+  case alreadyStarted
   case classes(head: [String], examples: [String])
   case emptySource(String)
   case noValidation(String)
@@ -38,6 +39,8 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
         "Lower the learning rate, warm up longer, clip gradients, or train in float32.",
       ].compactMap(\.self).joined(separator: " ")
     case .nothingTrains: "The model has no trainable parameter. Give it an adapter or a classifier that trains."
+    case .alreadyStarted:
+      "This run was started before; its model has changed since. Make another `Training` of a fresh model."
     case .classes(let head, let examples):
       "The classifier was made for [\(head.joined(separator: ", "))] and the data has "
         + "[\(examples.joined(separator: ", "))]. Make a classifier for these classes."

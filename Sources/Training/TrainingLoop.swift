@@ -253,15 +253,17 @@ final class TrainingLoop {
 }
 
 extension Batch {
-  /// The batch cut into at most `count` parts of nearly equal size.
+  /// The batch dealt into at most `count` parts of nearly equal size. A batch holds its domains one after the other: cut into
+  /// runs, a part would hold one domain, and a mixture's load balance would count within domains.
   func parts(_ count: Int) throws -> [Batch] {
     guard count > 1, self.count > 1 else { return [self] }
-    let size = (self.count + count - 1) / count
-    return try stride(from: 0, to: self.count, by: size).map { start in
-      let range = start..<min(start + size, self.count)
+    let parts = min(count, self.count)
+    return try (0..<parts).map { first in
+      let rows = Array(stride(from: first, to: self.count, by: parts))
+      let index = try Tensor(rows.map(Int64.init))
       return Batch(
-        step: step, indices: Array(indices[range]), inputs: try inputs.narrowed(0, range),
-        labels: try labels.narrowed(0, range))
+        step: step, indices: rows.map { indices[$0] }, inputs: try inputs.selected(0, index.to(inputs.device)),
+        labels: try labels.selected(0, index.to(labels.device)))
     }
   }
 }

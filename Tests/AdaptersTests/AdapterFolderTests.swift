@@ -60,7 +60,7 @@ import Testing
     try edit { $0["backbone"] = ["fingerprint": "0123456789abcdef", "feature_width": 12] }
     let error = try refusal()
     #expect(error == .otherBackbone(folder.path, expected: "0123456789abcdef", found: "tiny"))
-    #expect(error.description.contains("was trained on weights with sha256 0123456789ab…, these have tiny…."))
+    #expect(error.description.contains("was trained on another network, 0123456789ab… where this one is tiny…:"))
     let loaded = try AdapterFolder.load(from: folder, onto: backbone, allowingOtherBackbone: true)
     let input = try Tensor.normal([2, 3, 12], from: Generator(seed: 1))
     #expect(try loaded.logits(input).isEqual(to: model.logits(input)))

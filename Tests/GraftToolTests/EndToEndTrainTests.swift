@@ -106,6 +106,17 @@ import Testing
     #expect(try fixture.checkpoints().count == 1)
   }
 
+  @Test func `going on with a finished run finds it finished`() throws {
+    let fixture = try ToolFixture()
+    #expect(try fixture.run(fixture.training(steps: 2)).status == 0)
+    let head = try Data(contentsOf: fixture.output.appendingPathComponent("adapter/head.safetensors"))
+    let records = try fixture.records("output/results.jsonl")
+    let again = try fixture.run("train", "--resume", "--output", fixture.output.path)
+    #expect(again.status == 0, "\(again.errors)")
+    #expect(try Data(contentsOf: fixture.output.appendingPathComponent("adapter/head.safetensors")) == head)
+    #expect(try fixture.records("output/results.jsonl") == records)
+  }
+
   @Test func `going on with other settings is refused with the difference`() throws {
     let fixture = try ToolFixture()
     #expect(try fixture.run(fixture.training(steps: 2)).status == 0)

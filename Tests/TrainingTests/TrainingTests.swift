@@ -49,6 +49,12 @@ import Testing
     #expect(try result.model.backbone.tensors.map { try $0.tensor.floats() } == before)
   }
 
+  @Test func `a run is read once`() async throws {
+    let run = try run(LoRA(rank: 2), tinyConfiguration())
+    _ = try await run.finish()
+    await #expect(throws: TrainingError.alreadyStarted) { try await run.finish() }
+  }
+
   @Test func `the same seed gives the same run, another seed another`() async throws {
     let first = try await Trace(run(noisyMixture(), tinyConfiguration()))
     let again = try await Trace(run(noisyMixture(), tinyConfiguration()))

@@ -36,6 +36,8 @@ struct PredictCommand: Command {
     let transform = try EvaluationTransform(
       size: recipe.imageSize, normalization: recipe.normalization ?? backbone.usualNormalization)
 
+    // The pixels that training and evaluation saw, which came through the cache.
+    let side = ImageCache.keptSide(for: recipe.imageSize)
     var bad: [BadImage] = []
     var results: [JSONValue] = []
     for start in stride(from: 0, to: images.count, by: recipe.evaluationBatch) {
@@ -45,7 +47,7 @@ struct PredictCommand: Command {
       let decoded = paths.compactMap { path -> (path: String, image: RGBImage)? in
         do throws(ImageError) {
           let file = AssetFolder.path(path).path
-          return (path, try ImageDecoder().decode(contentsOf: file, minimumSide: 2 * recipe.imageSize))
+          return (path, try ImageDecoder().decode(contentsOf: file, minimumSide: 2 * side).reduced(toShorterSide: side))
         } catch {
           bad.append(BadImage(path: path, reason: error.reason))
           return nil
