@@ -16,4 +16,9 @@ public struct Linear: Sendable {
 
   /// `[…, inFeatures]` to `[…, outFeatures]`.
   public func callAsFunction(_ input: Tensor) throws -> Tensor { try input.linear(weight, bias) }
+
+  /// Some of its outputs, as a map at a site of its own; the memory is shared.
+  public func part(_ rows: Range<Int>, at site: Site) throws -> Linear {
+    Linear(site: site, weight: try weight.narrowed(0, rows), bias: try bias?.narrowed(0, rows))
+  }
 }

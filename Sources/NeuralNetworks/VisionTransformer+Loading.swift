@@ -61,51 +61,27 @@ extension ShardedSafetensors {
   }
 }
 
-/// Finds the family of a file by its names, and brings its tensors to ours.
+/// Brings the tensors of a file to ours.
 struct VisionWeightReader {
   let names: WeightNames
   private(set) var weights = CanonicalWeights()
-  private(set) var ignored: [LoadReport.Ignored] = []
+  let ignored: [LoadReport.Ignored]
 
   init(_ files: ShardedSafetensors) throws {
-    let present = Set(files.names)
-    var found: (WeightNames, String)?
-    for names in WeightNames.all where found == nil {
-      found = names.prefixes.first { present.contains($0 + names.marker) }.map { (names, $0) }
+    let sources = try WeightSources(files)
+    names = sources.names
+    ignored = sources.ignored
+    for place in sources.ordered {
+      guard let source = sources.sources[place] else { continue }
+      let tensors = try source.names.map { try Self.widened($0, in: files) }
+      let tensor: Tensor =
+        switch source {
+        case .whole: tensors[0]
+        case .transposed: try tensors[0].transposed().contiguous()
+        case .parts: try .concatenated(tensors)
+        }
+      try weights.set(place, tensor, from: source.names)
     }
-    guard let (names, prefix) = found else {
-      throw LoadError.unknownFamily(folder: files.folder.path, examples: files.names.sorted().prefix(6).map { $0 })
-    }
-    self.names = names
-    var parts: [String: [Int: String]] = [:]
-    var unknown: [String] = []
-    for name in files.names {
-      switch names.place(of: name, prefix: prefix) {
-      case .tensor(let place): try weights.set(place, Self.widened(name, in: files), from: [name])
-      case .transposed(let place):
-        try weights.set(place, Self.widened(name, in: files).transposed().contiguous(), from: [name])
-      case .part(let place, let part):
-        if let other = parts[place]?[part] { throw LoadError.duplicate(place, [other, name]) }
-        parts[place, default: [:]][part] = name
-      case .ignored(let reason): ignored.append(LoadReport.Ignored(name: name, reason: reason))
-      case nil: unknown.append(name)
-      }
-    }
-    var missing: [String] = []
-    for (place, sources) in parts.sorted(by: { $0.key < $1.key }) {
-      guard sources.count == 3 else {
-        let known = sources.values.sorted().joined(separator: ", ")
-        missing.append("the rest of \(place) beside \(known)")
-        continue
-      }
-      let ordered = (0..<3).compactMap { sources[$0] }
-      let tensors = try ordered.map { try Self.widened($0, in: files) }
-      try weights.set(place, .concatenated(tensors), from: ordered)
-    }
-    guard unknown.isEmpty, missing.isEmpty else {
-      throw LoadError.unaccounted(folder: files.folder.path, unknown: unknown.sorted(), missing: missing)
-    }
-    ignored.sort { $0.name < $1.name }
   }
 
   /// A tensor of the file in float32, sharing the file's memory where it is stored so.

@@ -11,6 +11,9 @@ import Tensors
 public final class VisionTransformer: Backbone {
   public let configuration: VisionTransformerConfiguration
   public let sites: [Site]
+  public let branches: [Branch]
+  public let layerNorms: [String]
+  public let stem: String? = "patch_embed"
   public let tensors: [(name: String, tensor: Tensor)]
   public let device: Device
   public let fingerprint: String
@@ -61,7 +64,7 @@ public final class VisionTransformer: Backbone {
   struct NamedTensor: Sendable {
     let name: String
     let tensor: Tensor
-    func value(_ adaptation: any Adaptation) -> Tensor { adaptation.value(of: name, original: tensor) }
+    func value(_ adaptation: any Adaptation) throws -> Tensor { try adaptation.value(of: name, original: tensor) }
   }
 
   struct Norm: Sendable {
@@ -75,6 +78,7 @@ public final class VisionTransformer: Backbone {
   }
 
   struct Block: Sendable {
+    let attention, mlp: Branch
     let norm1, norm2: Norm
     let qkv, proj, fc1, fc2: Linear
     let scale1, scale2: NamedTensor?
@@ -123,12 +127,19 @@ public final class VisionTransformer: Backbone {
     pooledNorm = weights["fc_norm.weight"] == nil ? nil : try norm("fc_norm")
     blocks = try (0..<configuration.depth).map { index in
       Block(
+        attention: Branch(name: "blocks.\(index).attn", block: index, kind: .attention, width: width),
+        mlp: Branch(name: "blocks.\(index).mlp", block: index, kind: .mlp, width: width),
         norm1: try norm("blocks.\(index).norm1"), norm2: try norm("blocks.\(index).norm2"),
         qkv: try linear(index, "attn.qkv", .qkv), proj: try linear(index, "attn.proj", .proj),
         fc1: try linear(index, "mlp.fc1", .fc1), fc2: try linear(index, "mlp.fc2", .fc2),
         scale1: optional("blocks.\(index).ls1.gamma"), scale2: optional("blocks.\(index).ls2.gamma"))
     }
     sites = blocks.flatMap { [$0.qkv.site, $0.proj.site, $0.fc1.site, $0.fc2.site] }
+    branches = blocks.flatMap { [$0.attention, $0.mlp] }
+    layerNorms =
+      (preNorm == nil ? [] : ["norm_pre"])
+      + (0..<configuration.depth).flatMap { ["blocks.\($0).norm1", "blocks.\($0).norm2"] }
+      + (self.norm == nil ? [] : ["norm"]) + (pooledNorm == nil ? [] : ["fc_norm"])
   }
 
   public var featureWidth: Int { configuration.width * (configuration.pooling == .classAndMeanPatch ? 2 : 1) }
@@ -136,18 +147,21 @@ public final class VisionTransformer: Backbone {
   public func linear(at site: Site) throws -> Linear {
     guard let index = site.block, blocks.indices.contains(index) else { throw BackboneError.site(site.name) }
     let block = blocks[index]
-    guard let linear = [block.qkv, block.proj, block.fc1, block.fc2].first(where: { $0.site == site }) else {
-      throw BackboneError.site(site.name)
-    }
-    return linear
+    let name = site.whole?.name ?? site.name
+    guard let linear = [block.qkv, block.proj, block.fc1, block.fc2].first(where: { $0.site.name == name }),
+      linear.site == site || linear.site.parts.contains(site)
+    else { throw BackboneError.site(site.name) }
+    return try site.whole.map { try linear.part($0.rows, at: site) } ?? linear
   }
 
   /// The modules of the file that make up a site: one, or query, key and value. OpenCLIP's `attn.in_proj_weight` belongs to
   /// the module `attn`.
   public func modules(at site: Site) -> [String] {
-    (sources["\(site.name).weight"] ?? []).map { name in
+    let modules = (sources["\(site.whole?.name ?? site.name).weight"] ?? []).map { name in
       name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
     }
+    guard let whole = site.whole else { return modules }
+    return modules.count == 3 ? [modules[whole.rows.lowerBound / site.outFeatures]] : []
   }
 
   /// `[batch, 3, height, width]`, normalized pixels, to `[batch, featureWidth]`. Sides are multiples of the patch size.
@@ -162,7 +176,11 @@ public final class VisionTransformer: Backbone {
   {
     var x = try embedded(input, adaptation)
     if let preNorm { x = try preNorm(x, adaptation) }
-    for block in blocks { x = try run(block, x, adaptation, pass) }
+    for (index, block) in blocks.enumerated() {
+      x = try adaptation.sequence(x, entering: index, prefix: prefixCount, pass: pass)
+      x = try run(block, x, adaptation, pass)
+    }
+    x = try adaptation.sequence(x, entering: nil, prefix: prefixCount, pass: pass)
     return try norm?(x, adaptation) ?? x
   }
 
@@ -178,7 +196,7 @@ public final class VisionTransformer: Backbone {
     let (batch, rows, columns) = (shape[0], shape[2] / size, shape[3] / size)
     let patches = try input.reshaped(batch, 3, rows, size, columns, size).permuted(0, 2, 4, 1, 3, 5)
       .reshaped(batch, rows * columns, 3 * size * size)
-    let weight = adaptation.value(of: "patch_embed.weight", original: patch.weight)
+    let weight = try adaptation.value(of: "patch_embed.weight", original: patch.weight)
     let tokens = try patches.linear(weight.reshaped(configuration.width, -1), patch.bias?.value(adaptation))
     let (forPrefix, forPatches) = try positions.embeddings(
       rows: rows, columns: columns, table: adaptation.value(of: "pos_embed", original: positions.table))
@@ -194,14 +212,17 @@ public final class VisionTransformer: Backbone {
   }
 
   private func tokensBefore(_ adaptation: any Adaptation) throws -> Tensor {
-    try .concatenated(prefixTensors.map { $0.value(adaptation) }, dimension: 1)
+    try .concatenated(prefixTensors.map { try $0.value(adaptation) }, dimension: 1)
   }
 
   private func run(_ block: Block, _ x: Tensor, _ adaptation: any Adaptation, _ pass: ForwardPass) throws -> Tensor {
-    var y = try attention(block, block.norm1(x, adaptation), adaptation, pass)
+    let attended = try block.norm1(x, adaptation)
+    var y = try attention(block, attended, adaptation, pass)
     if let scale = block.scale1 { y = try y * scale.value(adaptation) }
+    y = try adaptation.output(of: block.attention, BranchState(input: attended, stream: x, output: y), pass: pass)
     let middle = try x + y
-    var z = try adaptation.output(of: block.fc1, input: block.norm2(middle, adaptation), pass: pass)
+    let widened = try block.norm2(middle, adaptation)
+    var z = try adaptation.output(of: block.fc1, input: widened, pass: pass)
     switch configuration.activation {
     case .gelu: z = try z.gelu()
     case .quickGELU: z = try z.quickGELU()
@@ -209,6 +230,7 @@ public final class VisionTransformer: Backbone {
     }
     z = try adaptation.output(of: block.fc2, input: z, pass: pass)
     if let scale = block.scale2 { z = try z * scale.value(adaptation) }
+    z = try adaptation.output(of: block.mlp, BranchState(input: widened, stream: middle, output: z), pass: pass)
     return try middle + z
   }
 

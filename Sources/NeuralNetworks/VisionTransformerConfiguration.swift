@@ -44,6 +44,11 @@ public struct VisionTransformerConfiguration: Hashable, Sendable {
     case classAndMeanPatch
   }
 
+  /// ViT-B/16 at 224 pixels, as timm has it: what papers count parameters on.
+  public static let vitBase16 = VisionTransformerConfiguration(
+    family: .timm, patchSize: 16, width: 768, depth: 12, heads: 12, hidden: 3072, layerNormEpsilon: 1e-6,
+    activation: .gelu, grid: 14, positionsCoverPrefix: true, antialiasPositions: true, pooling: .classToken)
+
   /// Pixels along each side of the images it was trained on.
   public var imageSize: Int { grid * patchSize }
 }

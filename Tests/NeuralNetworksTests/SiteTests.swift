@@ -64,10 +64,27 @@ import Testing
 
   @Test func `a role that the backbone does not have is refused with those it has`() throws {
     let error = try thrown(PlacementError.self) {
-      _ = try sites.selected([.qkv, Site.Role(rawValue: "query")], .all)
+      _ = try sites.selected([.qkv, Site.Role(rawValue: "querry")], .all)
     }
-    #expect(error == .role("query", known: ["fc1", "fc2", "proj", "qkv"]))
-    #expect(error.description == "The backbone has no site 'query'. Its sites are fc1, fc2, proj, qkv.")
+    let known = ["fc1", "fc2", "key", "proj", "qkv", "query", "value"]
+    #expect(error == .role("querry", known: known))
+    #expect(
+      error.description
+        == "The backbone has no site 'querry'. Did you mean 'query'? Its sites are \(known.joined(separator: ", ")).")
+  }
+
+  @Test func `a role of a part chooses rows of the map, and not together with the whole of it`() throws {
+    let chosen = try sites.selected(.queryAndValue, .only([1]))
+    #expect(chosen.map(\.role) == [.query, .value])
+    let whole = try #require(sites.first { $0.block == 1 && $0.role == .qkv })
+    #expect(chosen == [whole.parts[0], whole.parts[2]])
+    #expect(chosen.allSatisfy { $0.whole?.name == whole.name && $0.outFeatures == whole.outFeatures / 3 })
+    #expect(chosen[1].whole?.rows == whole.outFeatures / 3 * 2..<whole.outFeatures)
+    #expect(chosen[1].parts == [])
+    let error = try thrown(PlacementError.self) { _ = try sites.selected([.value, .qkv], .only([1])) }
+    #expect(
+      error.description == "'\(whole.name).value' is part of '\(whole.name)', and both were asked for. "
+        + "Adapt the whole map or its parts.")
   }
 
   @Test func `a choice that leaves nothing to adapt is refused`() throws {

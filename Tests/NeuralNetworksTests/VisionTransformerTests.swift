@@ -34,6 +34,95 @@ import Testing
     #expect(recording.order.sites == model.sites)
   }
 
+  @Test func `at every branch the hook sees what the branch read and made, and decides what is added`() throws {
+    final class Seen: @unchecked Sendable { var branches: [(branch: Branch, state: BranchState)] = [] }
+    struct Doubling: Adaptation {
+      let seen = Seen()
+      func output(of branch: Branch, _ state: BranchState, pass: ForwardPass) throws -> Tensor {
+        seen.branches.append((branch, state))
+        return branch.name == "blocks.1.mlp" ? try state.output * 2 : state.output
+      }
+    }
+    let model = try Fixture.model("hf-dinov2")
+    let doubling = Doubling()
+    let input = try Fixture.input("hf-dinov2")
+    _ = try model.tokens(input, adaptation: doubling)
+    let seen = doubling.seen.branches
+    #expect(seen.map(\.branch) == model.branches)
+    #expect(model.branches.map(\.name) == ["blocks.0.attn", "blocks.0.mlp", "blocks.1.attn", "blocks.1.mlp"])
+    #expect(model.branches.map(\.kind) == [.attention, .mlp, .attention, .mlp])
+    #expect(model.branches.allSatisfy { $0.width == 24 })
+    for (one, next) in zip(seen, seen.dropFirst()) {
+      #expect(try (one.state.stream + one.state.output).isEqual(to: next.state.stream), "\(next.branch.name)")
+    }
+    let last = try #require(seen.last).state
+    let tensors = Dictionary(uniqueKeysWithValues: model.tensors.map { ($0.name, $0.tensor) })
+    func norm(_ name: String, _ x: Tensor) throws -> Tensor {
+      let (weight, bias) = (tensors["\(name).weight"], tensors["\(name).bias"])
+      return try x.layerNorm(width: 24, weight: weight, bias: bias, epsilon: 1e-6)
+    }
+    #expect(try norm("blocks.1.norm2", last.stream).isClose(to: last.input, tolerance: 1e-5))
+    let doubled = try norm("norm", last.stream + last.output * 2)
+    #expect(try model.tokens(input, adaptation: doubling).isClose(to: doubled, tolerance: 1e-5))
+  }
+
+  @Test func `tokens put in before a block and taken out after the last change what lies between, and no position`()
+    throws
+  {
+    struct Prompt: Adaptation {
+      let tokens: Tensor
+      let first: Int
+      func sequence(_ x: Tensor, entering block: Int?, prefix: Int, pass: ForwardPass) throws -> Tensor {
+        let count = tokens.shape[1]
+        let (batch, length) = (x.shape[0], x.shape[1])
+        func joined(_ middle: [Tensor], from: Int) throws -> Tensor {
+          try .concatenated([x.narrowed(1, 0..<prefix)] + middle + [x.narrowed(1, from..<length)], dimension: 1)
+        }
+        if block == first { return try joined([tokens.expanded(batch, -1, -1)], from: prefix) }
+        return block == nil ? try joined([], from: prefix + count) : x
+      }
+    }
+    let model = try Fixture.model("hf-dinov2")
+    let input = try Fixture.input("hf-dinov2")
+    let plain = try model.tokens(input)
+    let tokens = try Tensor.normal([1, 3, 24], from: Generator(seed: 1))
+    for first in [0, 1] {
+      let prompted = try model.tokens(input, adaptation: Prompt(tokens: tokens, first: first))
+      #expect(prompted.shape == plain.shape)
+      #expect(try prompted.distance(to: plain) > 0.1)
+    }
+    #expect(try model.tokens(input, adaptation: Prompt(tokens: .zeros([1, 0, 24]), first: 0)).isEqual(to: plain))
+  }
+
+  @Test func `LayerNorms and the stem are named as their tensors are`() throws {
+    #expect(
+      try Fixture.model("hf-dinov2").layerNorms
+        == ["blocks.0.norm1", "blocks.0.norm2", "blocks.1.norm1", "blocks.1.norm2", "norm"])
+    for fixture in Fixture.all {
+      let model = try fixture.model()
+      let names = Set(model.tensors.map(\.name))
+      let stem = try #require(model.stem)
+      #expect(names.contains("\(stem).weight"), "\(fixture.name)")
+      let norms = names.filter { $0.contains("norm") && $0.hasSuffix(".weight") }
+      #expect(Set(model.layerNorms.map { "\($0).weight" }) == norms, "\(fixture.name)")
+    }
+  }
+
+  @Test func `queries, keys and values are parts of their map`() throws {
+    let model = try Fixture.model("hf-vit")
+    let whole = try #require(model.sites.first)
+    #expect(whole.parts.map(\.name) == ["query", "key", "value"].map { "blocks.0.attn.qkv.\($0)" })
+    let linear = try model.linear(at: whole)
+    for (index, part) in whole.parts.enumerated() {
+      let rows = index * 24..<(index + 1) * 24
+      #expect(part.whole == Site.Whole(name: whole.name, rows: rows))
+      #expect(try model.linear(at: part).weight.isEqual(to: linear.weight.narrowed(0, rows)))
+      #expect(model.modules(at: part) == ["vit.encoder.layer.0.attention.attention.\(part.role)"])
+    }
+    let fused = try Fixture.model("timm-vit")
+    #expect(fused.modules(at: try #require(fused.sites.first?.parts.first)) == [])
+  }
+
   @Test func `the linear map at a site has the file's values`() throws {
     let checkpoint = try Checkpoint("timm-vit")
     let model = try Fixture.model("timm-vit")
