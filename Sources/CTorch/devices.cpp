@@ -13,6 +13,27 @@ void ct_set_threads(int count) { at::set_num_threads(count); }
 
 int ct_threads(void) { return at::get_num_threads(); }
 
+// at::set_num_threads also sets the count for threads that start meanwhile; these two know the calling thread alone. Where
+// libtorch comes without one of them, there is nothing of it to limit.
+static int set_openmp_threads(int count) {
+  static auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
+  int before = at::get_num_threads();
+  if (set) set(count);
+  return before;
+}
+
+static int set_mkl_threads(int count) {
+  static auto set = reinterpret_cast<int (*)(int)>(dlsym(RTLD_DEFAULT, "MKL_Set_Num_Threads_Local"));
+  return set ? set(count) : 0;
+}
+
+CTThreadLimit ct_limit_threads(int count) { return {set_openmp_threads(count), set_mkl_threads(count)}; }
+
+void ct_restore_threads(CTThreadLimit before) {
+  set_openmp_threads(before.openmp);
+  set_mkl_threads(before.mkl);
+}
+
 bool ct_device_available(CTDeviceKind kind, int index) {
   if (kind == CT_CPU) return true;
   try {

@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 import Testing
 
@@ -90,6 +91,25 @@ import Testing
     #expect(Threads.count == 1)
     Threads.count = 0
     #expect(Threads.count == 1)
+  }
+
+  @Test func `one thread for a while is the calling thread's own affair`() throws {
+    let before = Threads.count
+    defer { Threads.count = before }
+    Threads.count = 3
+    let other = withOneThread {
+      #expect(Threads.count == 1)
+      // Another thread of this process, in the meantime.
+      let found = Counter()
+      let thread = Thread { for _ in 0..<Threads.count { found.increment() } }
+      thread.start()
+      while !thread.isFinished { Thread.sleep(forTimeInterval: 0.001) }
+      return found.count
+    }
+    #expect(other == 3 && Threads.count == 3)
+    struct Failure: Error {}
+    #expect(throws: Failure.self) { try withOneThread { throw Failure() } }
+    #expect(Threads.count == 3)
   }
 
   @Test func `the version of libtorch is known`() {

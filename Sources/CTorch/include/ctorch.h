@@ -173,6 +173,18 @@ CTStatus ct_quick_gelu(CTTensor tensor, double factor, CTTensor *out, CTFailure 
 CTStatus ct_softmax_backward(CTTensor gradient, CTTensor output, int64_t dimension, CTTensor *out, CTFailure *failure);
 CTStatus ct_gelu_backward(CTTensor gradient, CTTensor input, bool tanh, CTTensor *out, CTFailure *failure);
 
+// ---- grouped products: grouped.cpp ---------------------------------------------------------------------------------
+// output[t, j·o + a] += scales[t] · (Σ_b values[j, a, b] · input[t, π(j·i + b)] + bias[j·o + a]), in place. `output` is
+// [rows, out], `input` [rows, in], `values` [groups, o, i]; π(p) = p or, to reorder, (p mod groups) · i + p div groups.
+// `scales` has one number for each of the samples that the rows are made of, in order; a sample of 0 costs nothing.
+CTStatus ct_grouped_add_(CTTensor output, CTTensor input, CTTensor values, bool reorder,
+                         CTTensor bias /* may be NULL */, CTTensor scales /* may be NULL */, CTFailure *failure);
+// From the gradient of `output`: adds to the input's in place, and gives those of the values and of the bias; each
+// may be NULL where it is not wanted. The sums over tokens do not depend on the number of threads.
+CTStatus ct_grouped_backward(CTTensor gradient, CTTensor input, CTTensor values, bool reorder,
+                             CTTensor scales /* may be NULL */, CTTensor inputGradient /* may be NULL */,
+                             CTTensor *valuesGradient, CTTensor *biasGradient, CTFailure *failure);
+
 // ---- random numbers: random.cpp ------------------------------------------------------------------------------------
 CTStatus ct_generator_new(uint64_t seed, CTGenerator *out, CTFailure *failure);
 void ct_generator_release(CTGenerator generator);
@@ -237,6 +249,12 @@ void ct_memory_reset_peak(void);
 void ct_memory_release_held(void);
 void ct_set_threads(int count);
 int ct_threads(void);
+// The threads of the calling thread's own operations, nobody else's; what was in force goes back to ct_restore_threads.
+typedef struct {
+  int openmp, mkl;
+} CTThreadLimit;
+CTThreadLimit ct_limit_threads(int count);
+void ct_restore_threads(CTThreadLimit before);
 bool ct_device_available(CTDeviceKind device, int index);
 CTStatus ct_synchronize(CTDeviceKind device, int index, CTFailure *failure);
 const char *ct_version(void);
