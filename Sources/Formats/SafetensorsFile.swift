@@ -15,7 +15,7 @@ public final class SafetensorsFile: Sendable {
   /// `__metadata__`; empty where the file has none.
   public let metadata: [String: String]
 
-  private let file: MappedFile
+  let file: MappedFile
   private let places: [String: Int]
 
   /// - Throws: `SafetensorsError`, naming file, tensor and byte, for a file that breaks any rule of the format.
