@@ -12,4 +12,17 @@ public struct DenseDelta: WeightDelta {
   public var factors: [Tensor] { [value] }
   public func apply(to input: Tensor) throws -> Tensor { try input.linear(value) }
   public func materialized() throws -> Tensor { value }
+  public func scaled(by factor: Double) throws -> any WeightDelta { DenseDelta(try value * factor) }
+
+  public func mapFactors(_ transform: (Tensor) throws -> Tensor) rethrows -> DenseDelta {
+    DenseDelta(try transform(value))
+  }
+}
+
+extension DenseDelta: RidingDelta {
+  func added(to weight: Tensor) throws -> Tensor { try weight + value }
+
+  func factorGradients(_ gradient: Tensor, _ rows: Tensor, needed: [Bool]) throws -> [Tensor?] {
+    [needed[0] ? try gradient.transposed().matmul(rows) : nil]
+  }
 }

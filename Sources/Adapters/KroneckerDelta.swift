@@ -31,6 +31,12 @@ public struct KroneckerDelta: WeightDelta {
   public var outFeatures: Int { dimension * fineRight.shape[2] }
   public var factors: [Tensor] { [coarseLeft, coarseRight, fineLeft, fineRight] }
 
+  public func mapFactors(_ transform: (Tensor) throws -> Tensor) rethrows -> KroneckerDelta {
+    KroneckerDelta(
+      coarseLeft: try transform(coarseLeft), coarseRight: try transform(coarseRight),
+      fineLeft: try transform(fineLeft), fineRight: try transform(fineRight))
+  }
+
   public func apply(to input: Tensor) throws -> Tensor {
     let shape = input.shape
     let rows = try input.reshaped(-1, inFeatures)
@@ -60,6 +66,36 @@ public struct KroneckerDelta: WeightDelta {
   }
 
   public func materialized() throws -> Tensor { try rowForm().transposed() }
+
+  /// `ΔW = Σ_tk (ρ_t ⊗ V_t[k]) (l_t ⊗ U_t[:,k])ᵀ`: of rank `P · r`.
+  public var lowRank: LowRankDelta? {
+    get throws {
+      let rank = dimension * fineLeft.shape[2]
+      guard LowRankDelta.isSmall(rank, outFeatures, inFeatures) else { return nil }
+      func product(_ coarse: Tensor, _ fine: Tensor, _ width: Int) throws -> Tensor {
+        try (coarse.reshaped(dimension, 1, dimension, 1) * fine.unsqueezed(2)).reshaped(rank, width)
+      }
+      return LowRankDelta(
+        down: try product(coarseLeft, fineLeft.transposed(), inFeatures),
+        up: try product(coarseRight, fineRight, outFeatures).transposed())
+    }
+  }
+
+  public func scaled(by factor: Double) throws -> any WeightDelta {
+    KroneckerDelta(
+      coarseLeft: try coarseLeft * factor, coarseRight: coarseRight, fineLeft: fineLeft, fineRight: fineRight)
+  }
+
+  /// `Σ_tu ⟨l_t, l'_u⟩ · ⟨ρ_t, ρ'_u⟩ · ⟨U_t V_t, U'_u V'_u⟩` where the blocks are of one size, the last through the small
+  /// `U_tᵀU'_u` and `V'_u V_tᵀ`.
+  public func factorwiseInner(_ other: any WeightDelta) throws -> Double? {
+    guard let other = other as? KroneckerDelta, dimension == other.dimension else { return nil }
+    let coarse =
+      try coarseLeft.matmul(other.coarseLeft.transposed()) * coarseRight.matmul(other.coarseRight.transposed())
+    let left = try Tensor.einsum("tpk,upm->tukm", fineLeft, other.fineLeft)
+    let right = try Tensor.einsum("tkq,umq->tukm", fineRight, other.fineRight)
+    return try (coarse * (left * right).sum(2, 3)).sum().item()
+  }
 
   /// `H`, `[inFeatures, outFeatures]`.
   ///

@@ -18,40 +18,32 @@ public struct LowRankDelta: WeightDelta {
   public var inFeatures: Int { down.shape[1] }
   public var factors: [Tensor] { [down, up] }
 
+  public func mapFactors(_ transform: (Tensor) throws -> Tensor) rethrows -> LowRankDelta {
+    LowRankDelta(down: try transform(down), up: try transform(up), scale: scale)
+  }
+
   public func apply(to input: Tensor) throws -> Tensor { try input.linear(down).linear(up) * scale }
 
   public func materialized() throws -> Tensor { try up.matmul(down) * scale }
 
-  /// The site's output `x · (W + ΔW)ᵀ + b`, `[…, inFeatures]` to `[…, outFeatures]`.
-  ///
-  /// The change rides in the base product: `W + ΔW` is formed once (tokens ≫ r makes that the cheap side), one product
-  /// gives the output, one gives the input's gradient, and the factors' gradients go through the small dimension:
-  /// `∂B = s · Gᵀ(xAᵀ)`, `∂A = s · (GB)ᵀx` for the output's gradient `G`. The gradient of the dense weight is never formed.
-  func output(weight: Tensor, bias: Tensor?, input: Tensor) throws -> Tensor {
-    let scale = scale
-    return try Function.apply("low-rank linear", to: [input, down, up]) { inputs in
-      let (x, down, up) = (inputs[0], inputs[1], inputs[2])
-      // Under autocast the products run in its dtype, also in the backward pass, where libtorch has switched it off.
-      let precision = autocastDType(on: x.device) ?? weight.dtype
-      // Formed in float32 and rounded once: where W is rounded first, a ΔW below half of W's spacing is lost whole.
-      let wide: DType = weight.dtype == .float64 ? .float64 : .float32
-      let merged = try withFullPrecision(on: x.device) {
-        try weight.to(wide).addingProduct(up.to(wide), down.to(wide), alpha: scale).to(precision)
-      }
-      let output = try x.to(precision).linear(merged, bias?.to(precision))
-      return (
-        [output],
-        { gradients, needed in
-          guard let gradient = gradients[0] else { return [nil, nil, nil] }
-          let g = try gradient.to(precision).reshaped(-1, merged.shape[0])
-          let rows = try x.to(precision).reshaped(-1, merged.shape[1])
-          var results: [Tensor?] = [nil, nil, nil]
-          if needed[0] { results[0] = try g.matmul(merged).reshaped(x.shape) }
-          if needed[1] { results[1] = try g.matmul(up.to(precision)).transposed().matmul(rows) * scale }
-          if needed[2] { results[2] = try g.transposed().matmul(rows.linear(down.to(precision))) * scale }
-          return results
-        }
-      )
-    }[0]
+  public var lowRank: LowRankDelta? { self }
+
+  public func scaled(by factor: Double) -> any WeightDelta { LowRankDelta(down: down, up: up, scale: scale * factor) }
+
+  /// Whether two factors of this rank hold fewer numbers than the matrix.
+  static func isSmall(_ rank: Int, _ outFeatures: Int, _ inFeatures: Int) -> Bool {
+    rank * (outFeatures + inFeatures) < outFeatures * inFeatures
+  }
+}
+
+extension LowRankDelta: RidingDelta {
+  func added(to weight: Tensor) throws -> Tensor { try weight.addingProduct(up, down, alpha: scale) }
+
+  /// Through the small dimension: `∂B = s · Gᵀ(xAᵀ)`, `∂A = s · (GB)ᵀx`. The gradient of the dense weight is never formed.
+  func factorGradients(_ gradient: Tensor, _ rows: Tensor, needed: [Bool]) throws -> [Tensor?] {
+    [
+      needed[0] ? try gradient.matmul(up).transposed().matmul(rows) * scale : nil,
+      needed[1] ? try gradient.transposed().matmul(rows.linear(down)) * scale : nil,
+    ]
   }
 }
