@@ -61,13 +61,34 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
 extension Backbone {
   /// This backbone with a fresh adapter; the same seed gives the same adapter.
   ///
+  /// - Parameters:
+  ///   - targets: the linear maps; nil for the method's own choice. A method that has its own places takes none.
+  ///   - blocks: nil for the method's own choice, for most of them all.
   /// - Throws: `PlacementError` where a target or block is not there, `AdapterError` where the method does not fit.
   public func adapted<Configuration: AdapterConfiguration>(
-    by configuration: Configuration, at targets: Targets, blocks: Blocks = .all, seed: UInt64 = 0
+    by configuration: Configuration, at targets: Targets? = nil, blocks: Blocks? = nil, seed: UInt64 = 0
   ) throws -> AdaptedModel {
     let generator = try Generator(seed: seed).derived("adapter")
-    let sites = try self.sites.selected(targets, blocks)
+    let sites = try sites(for: Configuration.self, targets, blocks)
     return AdaptedModel(
       backbone: self, adapter: try Adapter(configuration, at: sites, of: self, generator: generator))
+  }
+
+  /// The sites that a method is given for these targets and blocks.
+  func sites(for method: any AdapterConfiguration.Type, _ targets: Targets?, _ blocks: Blocks?) throws -> [Site] {
+    switch method.placement {
+    case .linearMaps(let usual, let usualBlocks):
+      return try sites.selected(targets ?? usual, blocks ?? usualBlocks)
+    case .blocks:
+      guard targets == nil else { throw AdapterError.placement(method: method.method, takes: "targets") }
+      let chosen = Set(try (blocks ?? .all).indices(of: (sites.blocks.last ?? -1) + 1))
+      let sites = sites.filter { site in site.block.map(chosen.contains) ?? false }
+      guard !sites.isEmpty else { throw PlacementError.nothing(targets: "blocks", blocks: "\(blocks ?? .all)") }
+      return sites
+    case .backbone:
+      guard targets == nil else { throw AdapterError.placement(method: method.method, takes: "targets") }
+      guard blocks == nil else { throw AdapterError.placement(method: method.method, takes: "blocks") }
+      return sites
+    }
   }
 }

@@ -10,39 +10,125 @@ public final class Adapter: Adaptation {
   /// Everything that trains, each once.
   public let parameters: [Parameter]
   let corrections: [String: any SiteAdapter]
-  let replacements: [String: Parameter]
+  let tensors: [String: any TensorAdapter]
+  let branches: [String: any BranchAdapter]
+  let sequence: (any SequenceAdapter)?
+  /// The adapted parts of each map of which only parts are adapted, by the map's name, in the order of their rows.
+  private let partedMaps: [String: [Site]]
 
-  /// - Throws: `AdapterError` where the configuration does not fit a site.
+  /// - Throws: `AdapterError` where the configuration does not fit a site, or a site stands twice in the list.
   public init(
     _ configuration: any AdapterConfiguration, at sites: [Site], of backbone: any Backbone, generator: Generator
   ) throws {
+    try Self.checkApart(sites)
     try configuration.validate(sites)
     let parts = try configuration.parts(for: sites, of: backbone, generator: generator)
     self.configuration = configuration
     self.sites = sites
     parameters = parts.parameters
     corrections = parts.corrections
-    replacements = parts.replacements
+    tensors = parts.tensors
+    branches = parts.branches
+    sequence = parts.sequence
+    var parted: [String: [Site]] = [:]
+    for site in sites where parts.corrections[site.name] != nil {
+      if let whole = site.whole { parted[whole.name, default: []].append(site) }
+    }
+    partedMaps = parted.mapValues { sites in
+      sites.sorted { ($0.whole?.rows.lowerBound ?? 0) < ($1.whole?.rows.lowerBound ?? 0) }
+    }
+  }
+
+  private static func checkApart(_ sites: [Site]) throws {
+    var names: Set<String> = []
+    for site in sites where !names.insert(site.name).inserted { throw AdapterError.twice(site.name) }
+    for site in sites {
+      if let whole = site.whole, names.contains(whole.name) { throw AdapterError.twice(site.name) }
+    }
   }
 
   /// Trainable numbers, the head's not among them.
   public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
 
   public func output(of linear: Linear, input: Tensor, pass: ForwardPass) throws -> Tensor {
-    let tuned = replacements.isEmpty ? linear : tuned(linear)
-    guard let correction = corrections[linear.site.name] else { return try tuned(input) }
-    return try correction.output(of: tuned, input: input, pass: pass)
+    let linear = try tuned(linear)
+    if let correction = corrections[linear.site.name] {
+      return try correction.output(of: linear, input: input, pass: pass)
+    }
+    guard let parts = partedMaps[linear.site.name] else { return try linear(input) }
+    let outputs = try Self.cut(linear, into: parts).map { part in
+      try corrections[part.site.name]?.output(of: part, input: input, pass: pass) ?? part(input)
+    }
+    return try .concatenated(outputs, dimension: -1)
   }
 
-  public func value(of name: String, original: Tensor) -> Tensor { replacements[name]?.value ?? original }
+  public func value(of name: String, original: Tensor) throws -> Tensor {
+    try tensors[name]?.value(of: original) ?? original
+  }
 
-  /// The correction at a site; nil where there is none or where it depends on the input. Tensors that are tuned
-  /// themselves are no correction: `value(of:original:)` has them.
-  public func delta(at site: Site) throws -> SiteDelta? { try corrections[site.name]?.delta() }
+  public func output(of branch: Branch, _ state: BranchState, pass: ForwardPass) throws -> Tensor {
+    try branches[branch.name]?.output(state, pass: pass) ?? state.output
+  }
 
-  private func tuned(_ linear: Linear) -> Linear {
-    Linear(
-      site: linear.site, weight: value(of: "\(linear.site.name).weight", original: linear.weight),
-      bias: linear.bias.map { value(of: "\(linear.site.name).bias", original: $0) })
+  public func sequence(_ tokens: Tensor, entering block: Int?, prefix: Int, pass: ForwardPass) throws -> Tensor {
+    try sequence?.sequence(tokens, entering: block, prefix: prefix, pass: pass) ?? tokens
+  }
+
+  /// The change of a map of the frozen backbone by the corrections at it or at its parts; nil where there is none or where
+  /// it depends on the input. Tensors that are tuned themselves are no correction: `value(of:original:)` has them.
+  public func delta(of linear: Linear) throws -> SiteDelta? { try delta(of: linear) { try $0.delta(of: $1) } }
+
+  /// The same, with each correction's change as `change` gives it.
+  func delta(of linear: Linear, _ change: (any SiteAdapter, Linear) throws -> SiteDelta?) throws -> SiteDelta? {
+    let linear = try tuned(linear)
+    if let correction = corrections[linear.site.name] { return try change(correction, linear) }
+    guard let parts = partedMaps[linear.site.name] else { return nil }
+    var weights: [(rows: Range<Int>, delta: any WeightDelta)] = []
+    var bias: Tensor?
+    for part in parts {
+      guard let rows = part.whole?.rows else { continue }
+      guard let correction = corrections[part.name], let delta = try change(correction, linear.part(rows, at: part))
+      else { return nil }
+      if let weight = delta.weight { weights.append((rows, weight)) }
+      if let shift = delta.bias {
+        let zeros = try bias ?? .zeros([linear.site.outFeatures], dtype: shift.dtype, device: shift.device)
+        let before = try zeros.narrowed(0, 0..<rows.lowerBound)
+        let after = try zeros.narrowed(0, rows.upperBound..<linear.site.outFeatures)
+        bias = try .concatenated([before, shift, after])
+      }
+    }
+    let stacked = weights.isEmpty ? nil : try StackedDelta(weights, outFeatures: linear.site.outFeatures)
+    return SiteDelta(weight: stacked, bias: bias)
+  }
+
+  private func tuned(_ linear: Linear) throws -> Linear {
+    guard !tensors.isEmpty else { return linear }
+    return Linear(
+      site: linear.site, weight: try value(of: "\(linear.site.name).weight", original: linear.weight),
+      bias: try linear.bias.map { try value(of: "\(linear.site.name).bias", original: $0) })
+  }
+
+  /// The map in pieces: its adapted parts, and what lies between them.
+  private static func cut(_ linear: Linear, into parts: [Site]) throws -> [Linear] {
+    var pieces: [Linear] = []
+    var next = 0
+    func append(_ rows: Range<Int>, _ site: Site?) throws {
+      guard !rows.isEmpty else { return }
+      let whole = linear.site
+      let site =
+        site
+        ?? Site(
+          name: "\(whole.name)[\(rows)]", block: whole.block, role: whole.role, inFeatures: whole.inFeatures,
+          outFeatures: rows.count, whole: Site.Whole(name: whole.name, rows: rows))
+      pieces.append(try linear.part(rows, at: site))
+    }
+    for part in parts {
+      guard let rows = part.whole?.rows else { continue }
+      try append(next..<rows.lowerBound, nil)
+      try append(rows, part)
+      next = rows.upperBound
+    }
+    try append(next..<linear.site.outFeatures, nil)
+    return pieces
   }
 }

@@ -8,9 +8,17 @@ public protocol AdapterConfiguration: Codable, Hashable, Sendable {
   static var method: String { get }
   /// One line for `--help` and the documentation.
   static var summary: String { get }
+  /// Where it was published, as in `arXiv:2106.09685`; nil for what has no paper of its own.
+  static var paper: String? { get }
 
   /// Settings that may be absent, because nil is one of their values.
   static var optionalSettings: Set<String> { get }
+
+  /// Where the method may go, and where it goes by default.
+  static var placement: AdapterPlacement { get }
+
+  /// Why the adapter cannot become part of the backbone's weights; nil where it merges exactly.
+  var obstacleToMerging: String? { get }
 
   /// The defaults.
   init()
@@ -20,43 +28,40 @@ public protocol AdapterConfiguration: Codable, Hashable, Sendable {
   /// - Throws: `AdapterError` naming the site and the setting that does not fit.
   func validate(_ sites: [Site]) throws
 
-  /// The trainable parts for `sites`.
+  /// The trainable parts.
+  ///
+  /// - Parameter sites: the linear maps chosen; for a method of `blocks` all the maps of the blocks chosen, for one of the
+  ///   whole backbone all of its maps.
   func parts(for sites: [Site], of backbone: any Backbone, generator: Generator) throws -> AdapterParts
 }
 
 extension AdapterConfiguration {
+  public static var paper: String? { nil }
   public static var optionalSettings: Set<String> { [] }
+  public var obstacleToMerging: String? { nil }
 }
 
-/// What a method makes: corrections at sites, tuned tensors of the backbone itself, and everything that trains.
+/// Where a method may go.
+public enum AdapterPlacement: Hashable, Sendable {
+  /// To linear maps, by their roles in chosen blocks; the defaults come with it.
+  case linearMaps(Targets, Blocks = .all)
+  /// To places of its own in chosen blocks.
+  case blocks
+  /// To the backbone as a whole.
+  case backbone
+}
+
+/// What a method makes: corrections at sites, changes elsewhere, and everything that trains.
 public struct AdapterParts: Sendable {
   /// By the site's name.
   public var corrections: [String: any SiteAdapter] = [:]
   /// By the backbone tensor's name.
-  public var replacements: [String: Parameter] = [:]
+  public var tensors: [String: any TensorAdapter] = [:]
+  /// By the branch's name.
+  public var branches: [String: any BranchAdapter] = [:]
+  public var sequence: (any SequenceAdapter)?
   /// Everything that trains, each once, in a fixed order: the order in files and in the optimizer.
   public var parameters: [Parameter] = []
 
   public init() {}
-}
-
-/// What stands at one site.
-public protocol SiteAdapter: Sendable {
-  /// The site's output with the adapter in place, `[…, inFeatures]` to `[…, outFeatures]`.
-  func output(of linear: Linear, input: Tensor, pass: ForwardPass) throws -> Tensor
-
-  /// The change as a change of the weight and of the bias; nil where it depends on the input.
-  func delta() throws -> SiteDelta?
-}
-
-/// A change of a linear map: `weight + ΔW`, `bias + Δb`.
-public struct SiteDelta: Sendable {
-  public var weight: (any WeightDelta)?
-  /// `[outFeatures]`
-  public var bias: Tensor?
-
-  public init(weight: (any WeightDelta)?, bias: Tensor? = nil) {
-    self.weight = weight
-    self.bias = bias
-  }
 }

@@ -3,6 +3,8 @@ import Tensors
 
 /// A linear classifier over a backbone's features, with the names of its classes: `x · weightᵀ + bias`.
 public final class Head: Sendable {
+  /// What it tells apart, in the words of whoever trained it.
+  public let name: String
   public let classes: [String]
   /// `[classes, features]`
   public let weight: Parameter
@@ -10,8 +12,11 @@ public final class Head: Sendable {
   public let bias: Parameter
 
   /// A fresh classifier, uniform on ±1/√features as linear layers start in PyTorch.
-  public init(classes: [String], features: Int, device: Device = .cpu, generator: Generator) throws {
+  public init(
+    _ name: String = "classifier", classes: [String], features: Int, device: Device = .cpu, generator: Generator
+  ) throws {
     guard classes.count > 1, Set(classes).count == classes.count else { throw HeadError.classes(classes) }
+    self.name = name
     self.classes = classes
     let bound = 1 / Double(features).squareRoot()
     weight = try Parameter(

@@ -15,6 +15,8 @@ import Tensors
 public struct KroneckerAdapter: AdapterConfiguration {
   public static let method = "KRONECKER"
   public static let summary = "sum of Kronecker products with shared coarse factors (KAdaptation)"
+  public static let paper: String? = "arXiv:2203.16329"
+  public static let placement = AdapterPlacement.linearMaps(.qkv)
 
   /// `P`; divides both sides of every site.
   public var dimension = 64
@@ -135,7 +137,7 @@ struct KroneckerLayer: SiteAdapter {
     return try base(input) + expert.delta.apply(to: input)
   }
 
-  func delta() throws -> SiteDelta? { SiteDelta(weight: expert.delta, bias: bias?.value) }
+  func delta(of linear: Linear) -> SiteDelta? { SiteDelta(weight: expert.delta, bias: bias?.value) }
 }
 
 extension Linear {

@@ -10,9 +10,12 @@ import Tensors
 /// |-----------|-----------------------|--------------------------------------|
 /// | `lora_A`  | `[rank, inFeatures]`  | see `initialization`                 |
 /// | `lora_B`  | `[outFeatures, rank]` | zeros: a new adapter changes nothing |
-public struct LoRA: AdapterConfiguration {
+/// | `lora_bias` | `[outFeatures]`    | zeros; only with `hasBias`            |
+public struct LoRA: RankedConfiguration {
   public static let method = "LORA"
   public static let summary = "low-rank update B·A beside a linear map"
+  public static let paper: String? = "arXiv:2106.09685"
+  public static let placement = AdapterPlacement.linearMaps(.qkv)
 
   /// `1 ... min(inFeatures, outFeatures)`
   public var rank = 8
@@ -21,6 +24,13 @@ public struct LoRA: AdapterConfiguration {
   public var dropout = 0.0
   public var rankStabilized = false
   public var initialization = Initialization.kaiming
+  /// Where rank or alpha are others than those above, by the site's name.
+  public var overrides: [String: SiteOverride] = [:]
+  /// Whether the update has a bias of its own: `scale · (B·A·x + c)`.
+  public var hasBias = false
+  /// Tensors of the backbone that train beside the update, by name. A part of a map has a name of its own:
+  /// `blocks.0.attn.qkv.query.bias`.
+  public var tunedTensors: [String] = []
 
   public enum Initialization: String, Codable, Hashable, Sendable {
     /// Uniform on ±1/√inFeatures, as PEFT and loralib start `A`.
@@ -41,21 +51,18 @@ public struct LoRA: AdapterConfiguration {
   public var scale: Double { rankStabilized ? alpha / Double(rank).squareRoot() : alpha / Double(rank) }
 
   public func validate(_ sites: [Site]) throws {
-    for site in sites {
-      let limit = min(site.inFeatures, site.outFeatures)
-      guard (1...limit).contains(rank) else { throw AdapterError.rank(rank, site: site.name, limit: limit) }
-    }
+    try validateRanks(sites)
     guard (0..<1).contains(dropout) else { throw AdapterError.outOfRange("dropout", dropout, "0 ..< 1") }
-    guard alpha.isFinite else { throw AdapterError.outOfRange("alpha", alpha, "a finite number") }
   }
 
   public func parts(for sites: [Site], of backbone: any Backbone, generator: Generator) throws -> AdapterParts {
     var parts = AdapterParts()
     for site in sites {
-      let layer = try LoRALayer(self, at: site, device: backbone.device, generator: generator)
+      let layer = try LoRALayer(settings(at: site), at: site, device: backbone.device, generator: generator)
       parts.corrections[site.name] = layer
-      parts.parameters += [layer.down, layer.up]
+      parts.parameters += [layer.down, layer.up] + (layer.bias.map { [$0] } ?? [])
     }
+    try parts.tune(tunedTensors, of: backbone)
     return parts
   }
 
@@ -81,6 +88,7 @@ extension AdapterConfiguration where Self == LoRA {
 struct LoRALayer: SiteAdapter {
   let down: Parameter
   let up: Parameter
+  let bias: Parameter?
   let scale: Double
   let dropout: Double
 
@@ -88,6 +96,9 @@ struct LoRALayer: SiteAdapter {
     down = try Parameter(
       "\(site.name).lora_A", configuration.freshDown(site.inFeatures, device: device, generator: generator))
     up = try Parameter("\(site.name).lora_B", .zeros([site.outFeatures, configuration.rank], device: device))
+    bias =
+      configuration.hasBias
+      ? try Parameter("\(site.name).lora_bias", .zeros([site.outFeatures], device: device)) : nil
     scale = configuration.scale
     dropout = configuration.dropout
   }
@@ -95,14 +106,18 @@ struct LoRALayer: SiteAdapter {
   private var lowRank: LowRankDelta { LowRankDelta(down: down.value, up: up.value, scale: scale) }
 
   func output(of linear: Linear, input: Tensor, pass: ForwardPass) throws -> Tensor {
+    let output = try product(of: linear, input: input, pass: pass)
+    return try bias.map { try output + $0.value * scale } ?? output
+  }
+
+  private func product(of linear: Linear, input: Tensor, pass: ForwardPass) throws -> Tensor {
     if dropout > 0, let generator = pass.generator {
       return try linear(input) + lowRank.apply(to: input.dropout(dropout, from: generator))
     }
-    if linear.weight.requiresGradient || linear.bias?.requiresGradient == true {
-      return try linear(input) + lowRank.apply(to: input)
-    }
-    return try lowRank.output(weight: linear.weight, bias: linear.bias, input: input)
+    return try lowRank.output(of: linear, input: input)
   }
 
-  func delta() throws -> SiteDelta? { SiteDelta(weight: lowRank) }
+  func delta(of linear: Linear) throws -> SiteDelta? {
+    SiteDelta(weight: lowRank, bias: try bias.map { try $0.value * scale })
+  }
 }

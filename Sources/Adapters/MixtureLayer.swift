@@ -125,7 +125,7 @@ struct MixtureLayer: SiteAdapter {
   }
 
   /// A mixture depends on the token; only a lone expert, whose gate is always 1, is a change of the weight.
-  func delta() throws -> SiteDelta? {
+  func delta(of linear: Linear) -> SiteDelta? {
     guard configuration.ranks.count == 1 else { return nil }
     return SiteDelta(weight: expertDelta(0), bias: bias?.value)
   }

@@ -15,6 +15,9 @@ import Tensors
 public struct MixtureOfAdapters: AdapterConfiguration {
   public static let method = "MIXTURE_OF_ADAPTERS"
   public static let summary = "experts of different capacity and a token router (MoA)"
+  public static let paper: String? = "arXiv:2310.11031"
+  /// As published: queries, keys and values of every second block.
+  public static let placement = AdapterPlacement.linearMaps(.qkv, .everySecond)
 
   public enum Experts: Codable, Hashable, Sendable {
     /// Kronecker experts; the dimension `P` divides both sides of every site.
@@ -55,6 +58,12 @@ public struct MixtureOfAdapters: AdapterConfiguration {
   public init(of experts: Experts, ranks: [Int] = [1, 2, 4, 8]) {
     self.experts = experts
     self.ranks = ranks
+  }
+
+  public var obstacleToMerging: String? {
+    ranks.count == 1
+      ? nil
+      : "the gates depend on the token, so no one weight gives the same outputs; an export with mean gates is approximate"
   }
 
   /// The standard deviation of the noise on logits, and of the smoothing in the load.

@@ -70,9 +70,62 @@ import Testing
 
   @Test func `a placement that the backbone does not have is refused`() throws {
     let backbone = try TinyBackbone()
-    #expect(throws: PlacementError.role("fc1", known: ["proj", "qkv"])) { try backbone.adapted(by: .lora(), at: .mlp) }
+    let known = ["fc1", "fc2", "key", "proj", "qkv", "query", "value"]
+    #expect(throws: PlacementError.role("fc3", known: known)) {
+      try backbone.adapted(by: .lora(), at: [.qkv, Site.Role(rawValue: "fc3")])
+    }
+    #expect(throws: PlacementError.overlap("blocks.0.attn.qkv.query", whole: "blocks.0.attn.qkv")) {
+      try backbone.adapted(by: .lora(), at: [.qkv, .query])
+    }
     #expect(throws: PlacementError.block(7, count: 2)) {
       try backbone.adapted(by: .lora(), at: .qkv, blocks: .only([7]))
     }
+  }
+
+  @Test func `a method with places of its own takes no targets, and one of the whole backbone no blocks`() throws {
+    let backbone = try TinyBackbone()
+    #expect(throws: AdapterError.placement(method: "BIAS", takes: "targets")) {
+      try backbone.adapted(by: .bias, at: .qkv)
+    }
+    #expect(throws: AdapterError.placement(method: "FULL", takes: "blocks")) {
+      try backbone.adapted(by: .full, blocks: .last(1))
+    }
+    let error = AdapterError.placement(method: "BIAS", takes: "targets")
+    #expect(
+      error.description
+        == "BIAS has its own places in the backbone and takes no targets. Leave 'targets' out.")
+    let attention = try backbone.adapted(by: .attention, blocks: .last(1)).adapter
+    #expect(attention.parameters.allSatisfy { $0.name.hasPrefix("blocks.1.attn.") } && attention.parameters.count == 4)
+    #expect(try backbone.adapted(by: .mixture(of: .lora)).adapter.sites.map(\.name) == ["blocks.0.attn.qkv"])
+  }
+
+  @Test func `a site that stands twice is refused`() throws {
+    let backbone = try TinyBackbone()
+    let site = backbone.sites[0]
+    for sites in [[site, site], [site, site.parts[1]]] {
+      #expect(throws: AdapterError.twice(sites[1].name)) {
+        try Adapter(LoRA(rank: 2), at: sites, of: backbone, generator: Generator(seed: 1))
+      }
+    }
+  }
+
+  @Test func `an adapter on queries and values leaves the keys as they are`() throws {
+    let backbone = try TinyBackbone()
+    let adapter = try backbone.adapted(by: .lora(rank: 2), at: .queryAndValue).adapter
+    try adapter.perturb()
+    #expect(
+      adapter.parameters.prefix(2).map(\.name) == ["blocks.0.attn.qkv.query.lora_A", "blocks.0.attn.qkv.query.lora_B"])
+    let linear = try backbone.linear(at: backbone.sites[0])
+    let input = try Tensor.normal([4, 5, 12], from: Generator(seed: 3))
+    let (adapted, plain) = (try adapter.output(of: linear, input: input, pass: ForwardPass()), try linear(input))
+    #expect(try adapted.narrowed(-1, 12..<24).isClose(to: plain.narrowed(-1, 12..<24), tolerance: 1e-6))
+    for (index, part) in [(0, 0..<12), (2, 24..<36)] {
+      let lora = try #require(adapter.corrections[backbone.sites[0].parts[index].name] as? LoRALayer)
+      let change = try input.linear(lora.down.value).linear(lora.up.value) * 2
+      try expectClose(adapted.narrowed(-1, part), plain.narrowed(-1, part) + change, tolerance: 1e-5)
+    }
+    let delta = try #require(try adapter.delta(of: linear)?.weight)
+    try expectClose(delta.apply(to: input), adapted - plain, tolerance: 1e-5)
+    #expect(try delta.materialized().narrowed(0, 12..<24).abs().max().item() == 0)
   }
 }

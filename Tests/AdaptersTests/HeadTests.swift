@@ -1,3 +1,4 @@
+import Foundation
 import NeuralNetworks
 import Tensors
 import Testing
@@ -38,5 +39,17 @@ import Testing
     #expect(
       error.description
         == "A classifier needs at least two classes of different names, not [\(classes.joined(separator: ", "))].")
+  }
+
+  @Test func `a head keeps its name and its labels with the adapter`() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "head-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let backbone = try TinyBackbone()
+    var model = try backbone.adapted(by: .lora(rank: 2))
+    model.head = try Head("pets", classes: ["cat", "dog"], features: 12, generator: Generator(seed: 1))
+    try model.save(to: folder)
+    let head = try #require(try backbone.adapted(from: folder).head)
+    #expect(head.name == "pets" && head.classes == ["cat", "dog"])
+    #expect(try head.weight.value.isEqual(to: #require(model.head).weight.value))
   }
 }

@@ -19,10 +19,13 @@ import Testing
         [3, 3], [3, 3], [3, 4, 2], [3, 2, 12], [36], [3, 12, 2], [3, 2, 4], [12],
       ])
     try adapter.perturb()
-    let before = try adapter.sites.map { try #require(try adapter.delta(at: $0)?.weight).materialized() }
+    let before = try adapter.sites.map {
+      try #require(try adapter.delta(of: backbone.linear(at: $0))?.weight).materialized()
+    }
     try withoutGradients { try adapter.parameter("shared.l").value.scaleInPlace(2) }
     for (site, before) in zip(adapter.sites, before) {
-      try expectClose(#require(try adapter.delta(at: site)?.weight).materialized(), before * 2, tolerance: 1e-6)
+      try expectClose(
+        #require(try adapter.delta(of: backbone.linear(at: site))?.weight).materialized(), before * 2, tolerance: 1e-6)
     }
   }
 
@@ -32,7 +35,7 @@ import Testing
     try adapter.perturb()
     let site = adapter.sites[0]
     let input = try Tensor.normal([2, 5, 12], from: Generator(seed: 1))
-    let change = try #require(try adapter.delta(at: site))
+    let change = try #require(try adapter.delta(of: backbone.linear(at: site)))
     let expected =
       try backbone.linear(at: site)(input) + input.linear(#require(change.weight).materialized()) + #require(
         change.bias)
@@ -52,7 +55,7 @@ import Testing
     func rows(_ pass: ForwardPass) throws -> [Double] {
       try
         (adapter.output(of: linear, input: identity, pass: pass) - linear(identity)
-        - #require(try adapter.delta(at: linear.site)?.bias)).doubles()
+        - #require(try adapter.delta(of: backbone.linear(at: linear.site))?.bias)).doubles()
     }
     let full = try rows(ForwardPass())
     let dropped = try rows(ForwardPass(.training(Generator(seed: 2))))

@@ -20,7 +20,7 @@ import Testing
   }
 
   @Test func `parameters are named by site and expert, the shared pair once`() throws {
-    let adapter = try TinyBackbone().adapted(by: .mixture(of: .kronecker(dimension: 3), ranks: [1, 2]), at: .qkv)
+    let adapter = try TinyBackbone().adapted(by: .mixture(of: .kronecker(dimension: 3), ranks: [1, 2]), blocks: .all)
       .adapter
     let ofOneSite = [
       "experts.0.U", "experts.0.V", "experts.1.U", "experts.1.V", "router.weight", "router.bias", "router.embedding",
@@ -96,7 +96,7 @@ import Testing
     let frozen = try backbone.tensors.map { try $0.tensor.clone() }
     var configuration = MixtureOfAdapters(of: .kronecker(dimension: 3), ranks: [1, 2, 4, 8])
     configuration.router = .cosine(projection: 8)
-    var model = try backbone.adapted(by: configuration, at: .attention, seed: 1)
+    var model = try backbone.adapted(by: configuration, at: .attention, blocks: .all, seed: 1)
     model.head = try Head(classes: ["left", "right"], features: 12, generator: Generator(seed: 2))
     // The class is the sign of the first feature; the domains differ in where all others are.
     let generator = try Generator(seed: 3)

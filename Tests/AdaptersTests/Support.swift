@@ -20,11 +20,16 @@ struct Fixture {
   func parameter(_ name: String) throws -> Parameter { try Parameter(name, file.tensor(name)) }
 }
 
-/// A pretrained network in miniature: `x ← x + proj(gelu(qkv(LN(x))))` in each block, then the mean over the tokens.
+/// A pretrained network in miniature: `x ← x + proj(z + mean of z over the tokens)` for `z = gelu(qkv(LN(x)))`, then
+/// `x ← x + fc2(gelu(fc1(LN(x))))` in each block, then the mean over the tokens. Its first token stands for the class token,
+/// so prompts go behind it.
 struct TinyBackbone: Backbone {
   static let width = 12
   static let hidden = 36
   let sites: [Site]
+  let branches: [Branch]
+  let layerNorms: [String]
+  let stem: String? = nil
   let tensors: [(name: String, tensor: Tensor)]
   let device = Device.cpu
   let featureWidth = width
@@ -32,15 +37,23 @@ struct TinyBackbone: Backbone {
 
   init(blocks: Int = 2, seed: UInt64 = 1) throws {
     let generator = try Generator(seed: seed)
+    let maps: [(String, Site.Role, Int, Int)] = [
+      ("attn.qkv", .qkv, Self.width, Self.hidden), ("attn.proj", .proj, Self.hidden, Self.width),
+      ("mlp.fc1", .fc1, Self.width, 24), ("mlp.fc2", .fc2, 24, Self.width),
+    ]
     sites = (0..<blocks).flatMap { block in
-      [
+      maps.map { name, role, inFeatures, outFeatures in
         Site(
-          name: "blocks.\(block).attn.qkv", block: block, role: .qkv, inFeatures: Self.width, outFeatures: Self.hidden),
-        Site(
-          name: "blocks.\(block).attn.proj", block: block, role: .proj, inFeatures: Self.hidden, outFeatures: Self.width
-        ),
-      ]
+          name: "blocks.\(block).\(name)", block: block, role: role, inFeatures: inFeatures, outFeatures: outFeatures)
+      }
     }
+    branches = (0..<blocks).flatMap { block in
+      [Branch.Kind.attention, .mlp].map { kind in
+        Branch(
+          name: "blocks.\(block).\(kind == .mlp ? "mlp" : "attn")", block: block, kind: kind, width: Self.width)
+      }
+    }
+    layerNorms = (0..<blocks).flatMap { ["blocks.\($0).norm1", "blocks.\($0).norm2"] }
     var tensors: [(name: String, tensor: Tensor)] = []
     for site in sites {
       let deviation = 1 / Double(site.inFeatures).squareRoot()
@@ -48,91 +61,53 @@ struct TinyBackbone: Backbone {
       tensors.append(("\(site.name).weight", weight))
       tensors.append(("\(site.name).bias", try .normal([site.outFeatures], deviation: 0.1, from: generator)))
     }
-    for block in 0..<blocks {
-      tensors.append(("blocks.\(block).norm1.weight", try .ones([Self.width])))
-      tensors.append(("blocks.\(block).norm1.bias", try .normal([Self.width], deviation: 0.1, from: generator)))
+    for norm in layerNorms {
+      tensors.append(("\(norm).weight", try .ones([Self.width])))
+      tensors.append(("\(norm).bias", try .normal([Self.width], deviation: 0.1, from: generator)))
     }
     self.tensors = tensors
   }
 
   init(replacing backbone: TinyBackbone, with change: (String, Tensor) throws -> Tensor) throws {
     sites = backbone.sites
+    branches = backbone.branches
+    layerNorms = backbone.layerNorms
     tensors = try backbone.tensors.map { ($0.name, try change($0.name, $0.tensor)) }
   }
 
   func tensor(_ name: String) throws -> Tensor { try #require(tensors.first { $0.name == name }).tensor }
 
   func linear(at site: Site) throws -> Linear {
-    Linear(site: site, weight: try tensor("\(site.name).weight"), bias: try tensor("\(site.name).bias"))
+    let name = site.whole?.name ?? site.name
+    let whole = try #require(sites.first { $0.name == name })
+    let linear = Linear(site: whole, weight: try tensor("\(name).weight"), bias: try tensor("\(name).bias"))
+    return try site.whole.map { try linear.part($0.rows, at: site) } ?? linear
   }
 
-  func modules(at site: Site) -> [String] { [site.name] }
+  func modules(at site: Site) -> [String] { site.whole == nil ? [site.name] : [] }
 
   func features(_ input: Tensor, adaptation: any Adaptation, pass: ForwardPass) throws -> Tensor {
+    func value(_ name: String) throws -> Tensor { try adaptation.value(of: name, original: try tensor(name)) }
     var x = input
-    for (qkv, proj) in zip(sites.filter { $0.role == .qkv }, sites.filter { $0.role == .proj }) {
-      let norm = qkv.name.replacing("attn.qkv", with: "norm1")
-      func value(_ name: String) throws -> Tensor { adaptation.value(of: name, original: try tensor(name)) }
+    for (index, branch) in branches.enumerated() {
+      if index % 2 == 0 { x = try adaptation.sequence(x, entering: branch.block, prefix: 1, pass: pass) }
+      let norm = layerNorms[index]
       let y = try x.layerNorm(
         width: Self.width, weight: value("\(norm).weight"), bias: value("\(norm).bias"), epsilon: 1e-5)
-      let z = try adaptation.output(of: linear(at: qkv), input: y, pass: pass).gelu()
-      x = try x + adaptation.output(of: linear(at: proj), input: z, pass: pass)
+      var z = try adaptation.output(of: linear(at: sites[2 * index]), input: y, pass: pass).gelu()
+      if branch.kind == .attention { z = try z + z.mean(1, keep: true) }
+      let output = try adaptation.output(of: linear(at: sites[2 * index + 1]), input: z, pass: pass)
+      x = try x + adaptation.output(of: branch, BranchState(input: y, stream: x, output: output), pass: pass)
     }
-    return try x.mean(1)
+    return try adaptation.sequence(x, entering: nil, prefix: 1, pass: pass).mean(1)
   }
 }
 
-/// The sites and the shapes of ViT-B/16, every tensor one number seen many times: for counts, not for outputs.
-struct ShapesOfViTB: Backbone {
-  let sites: [Site]
-  let tensors: [(name: String, tensor: Tensor)]
-  let device = Device.cpu
-  let featureWidth = 768
-  let fingerprint = "shapes"
+/// ViT-B/16 without its weights.
+typealias ShapesOfViTB = ShapesOnly
 
-  init() throws {
-    let number = try Tensor.zeros([1])
-    var tensors: [(name: String, tensor: Tensor)] = []
-    func add(_ name: String, _ shape: Int...) throws {
-      let ones = [Int](repeating: 1, count: shape.count)
-      tensors.append((name, try number.reshaped(ones).expanded(shape)))
-    }
-    try add("cls_token", 1, 1, 768)
-    try add("pos_embed", 1, 197, 768)
-    try add("patch_embed.weight", 768, 3, 16, 16)
-    try add("patch_embed.bias", 768)
-    var sites: [Site] = []
-    for block in 0..<12 {
-      for norm in ["norm1", "norm2"] {
-        try add("blocks.\(block).\(norm).weight", 768)
-        try add("blocks.\(block).\(norm).bias", 768)
-      }
-      let maps: [(String, Site.Role, Int, Int)] = [
-        ("attn.qkv", .qkv, 768, 2304), ("attn.proj", .proj, 768, 768), ("mlp.fc1", .fc1, 768, 3072),
-        ("mlp.fc2", .fc2, 3072, 768),
-      ]
-      for (name, role, inFeatures, outFeatures) in maps {
-        let name = "blocks.\(block).\(name)"
-        sites.append(
-          Site(name: name, block: block, role: role, inFeatures: inFeatures, outFeatures: outFeatures))
-        try add("\(name).weight", outFeatures, inFeatures)
-        try add("\(name).bias", outFeatures)
-      }
-    }
-    try add("norm.weight", 768)
-    try add("norm.bias", 768)
-    self.sites = sites
-    self.tensors = tensors
-  }
-
-  func linear(at site: Site) throws -> Linear {
-    func tensor(_ name: String) throws -> Tensor { try #require(tensors.first { $0.name == name }).tensor }
-    return Linear(site: site, weight: try tensor("\(site.name).weight"), bias: try tensor("\(site.name).bias"))
-  }
-
-  func modules(at site: Site) -> [String] { [site.name] }
-
-  func features(_ input: Tensor, adaptation: any Adaptation, pass: ForwardPass) throws -> Tensor { input }
+extension ShapesOnly {
+  init() throws { try self.init(.vitBase16) }
 }
 
 extension Site {
@@ -214,4 +189,10 @@ func thrown<Failure: Error>(
   _ type: Failure.Type = AdapterError.self, sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void
 ) throws -> Failure {
   try #require(#expect(throws: type, sourceLocation: sourceLocation, performing: body), sourceLocation: sourceLocation)
+}
+
+/// A random vision transformer of two blocks: width 24, patches of 4, images of 16.
+func smallTransformer() throws -> VisionTransformer {
+  let folder = try #require(Bundle.module.resourceURL)
+  return try VisionTransformer(from: folder.appending(path: "Fixtures/peft-backbone"))
 }
