@@ -20,7 +20,7 @@ struct DomainFolderReader {
   private let root: URL
   private let options: DomainFolder.Options
   private let resolvedRoot: String
-  private var ignored: [DomainFolder.IgnoredFile] = []
+  private(set) var ignored: [DomainFolder.IgnoredFile] = []
 
   init(root: URL, options: DomainFolder.Options) {
     self.root = root
@@ -76,7 +76,7 @@ struct DomainFolderReader {
   }
 
   /// The folders in `path`, sorted; whatever else is there goes to `ignored`.
-  private mutating func folders(in path: String, ignoring reason: String) throws(DomainFolderError) -> [String] {
+  mutating func folders(in path: String, ignoring reason: String) throws(DomainFolderError) -> [String] {
     var names: [String] = []
     for entry in try entries(in: path) {
       if entry.kind == .folder {
@@ -88,7 +88,7 @@ struct DomainFolderReader {
     return names
   }
 
-  private mutating func images(
+  mutating func images(
     in path: String, domain: String, class name: String
   ) throws(DomainFolderError) -> [String] {
     var found: [String] = []
@@ -159,7 +159,7 @@ struct DomainFolderReader {
   }
 
   /// UTF-8 keeps the order of code points; Swift's own comparison of strings normalizes first.
-  private static func byCodePoint(_ names: some Sequence<String>) -> [String] {
+  static func byCodePoint(_ names: some Sequence<String>) -> [String] {
     names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 

@@ -44,7 +44,7 @@ public struct Benchmark: AsyncSequence, Sendable {
   public var savesAdapters = false
 
   private let store: FeatureStore
-  private let settings: [String: JSONValue]
+  private let identity: BenchmarkIdentity
 
   /// - Parameters:
   ///   - targets: names of the domains to leave out, one after the other; nil for every domain.
@@ -84,7 +84,12 @@ public struct Benchmark: AsyncSequence, Sendable {
     self.configuration = configuration
     self.output = output
     self.store = store
-    settings = try Self.settings(methods, backbone, examples, dataset, configuration)
+    identity = try BenchmarkIdentity(
+      [
+        "dataset": .string(dataset), "backbone": .string(backbone.fingerprint),
+        "examples": .string(examples.fingerprint), "domains": .array(examples.domains.map(JSONValue.string)),
+        "bad_images": .array(examples.badImages.map { .string("\($0)") }),
+      ], methods: methods, configuration: configuration)
     var runs: [BenchmarkRun] = []
     for trial in 0..<trials {
       for target in chosen {
@@ -123,7 +128,7 @@ public struct Benchmark: AsyncSequence, Sendable {
     try RunFolder(at: output).create()
     let lock = try FileLock(folder: output)
     defer { lock.release() }
-    try checkSettings()
+    try identity.check(in: output)
     let missing = runs.filter { folder(of: $0).state != .done }
     send(.planned(runs, done: runs.count - missing.count))
     var failures: [BenchmarkReport.Failure] = []
@@ -167,43 +172,14 @@ public struct Benchmark: AsyncSequence, Sendable {
     _ run: BenchmarkRun, _ send: @escaping @Sendable (BenchmarkEvent) -> Void
   ) async throws -> TrainingResult {
     guard let method = methods.first(where: { $0.name == run.method }) else { throw BenchmarkError.noMethods }
-    let folder = folder(of: run)
-    try folder.create()
-    let checkpoints = configuration.checkpointInterval.map { _ in folder.url.appendingPathComponent("checkpoints") }
-    // Records of steps that will be taken again would stand there twice.
-    _ = try folder.results.repair()
-    let resumed = checkpoints.flatMap { Checkpoints(in: $0).steps().last } ?? -1
-    try folder.results.discardRecords(after: resumed)
-
     let own = configuration(of: run)
-    let fold = fold(of: run)
+    let recorded = RecordedRun(
+      folder: folder(of: run), arguments: run.arguments, hyperparameters: try method.hyperparameters(with: own),
+      configuration: own, examples: examples, fold: fold(of: run))
     let model = try method.model(on: backbone, classes: examples.classes, seed: own.seed)
-    let training = try Training(
-      of: model, on: examples, fold: fold, configuration: own, checkpoints: checkpoints, store: store)
-    var log = RecordLog(
-      run: run.arguments, hyperparameters: try hyperparameters(of: method, own), examples: examples, fold: fold,
-      batchPerDomain: own.batchPerDomain)
-    var finished: TrainingResult?
-    for try await event in training {
-      switch event {
-      case .step(let report): log.add(report)
-      case .evaluated(let scores):
-        try folder.results.append(log.record(scores))
-      case .finished(let result): finished = result
-      case .resumed(_, let evaluations):
-        // A process can die after its checkpoint and before the record of the same step is on the disk.
-        let known = Set(try folder.results.read().records.map(\.step))
-        for scores in evaluations where !known.contains(scores.step) {
-          try folder.results.append(log.record(scores))
-        }
-      case .started, .checkpoint: break
-      }
-      send(.training(run, event))
-    }
-    guard let result = finished else { throw CancellationError() }
-    try await keep(result, of: fold, in: folder.url)
-    try folder.markDone()
-    if let checkpoints { try? FileManager.default.removeItem(at: checkpoints) }
+    let result = try await recorded.perform(model, store: store) { send(.training(run, $0)) }
+    try await keep(result, of: recorded.fold, in: recorded.folder.url)
+    try recorded.markDone()
     return result
   }
 
@@ -226,15 +202,6 @@ public struct Benchmark: AsyncSequence, Sendable {
     }
   }
 
-  private func hyperparameters(of method: Method, _ own: TrainingConfiguration) throws -> JSONObject {
-    var all = try method.settings.object ?? [:]
-    for (key, value) in try JSONValue(encoding: own).object?.members ?? [] { all[key] = value }
-    // DomainBed's names for what every algorithm of its own has.
-    all["lr"] = .double(own.learningRate)
-    all["batch_size"] = .integer(own.batchPerDomain)
-    return all
-  }
-
   // MARK: Settings
 
   private static func run(
@@ -243,11 +210,7 @@ public struct Benchmark: AsyncSequence, Sendable {
   ) throws -> BenchmarkRun {
     var own = configuration
     own.learningRate = rate
-    var settings = JSONObject()
-    for (key, value) in try method.settings.object?.members ?? [] { settings[key] = value }
-    for (key, value) in try JSONValue(encoding: own).object?.members ?? [] where !perRun.contains(key) {
-      settings[key] = value
-    }
+    var settings = try method.runSettings(with: own)
     settings["backbone"] = .string(backbone.fingerprint)
     settings["examples"] = .string(examples.fingerprint)
     let (trialSeed, tooFar) = configuration.trialSeed.addingReportingOverflow(trial)
@@ -266,55 +229,6 @@ public struct Benchmark: AsyncSequence, Sendable {
       method: method.name, target: target, targetName: examples.domains[target], trial: trial, learningRate: rate,
       arguments: arguments, folderName: try RunFolder.name(for: arguments))
   }
-
-  /// Settings that stand in the arguments themselves, or change no number.
-  private static let perRun: Set<String> = [
-    "seed", "trial_seed", "steps", "evaluation_interval", "holdout", "checkpoint_interval", "kept_checkpoints",
-  ]
-
-  private static func settings(
-    _ methods: [Method], _ backbone: any Backbone, _ examples: any Examples, _ dataset: String,
-    _ configuration: TrainingConfiguration
-  ) throws -> [String: JSONValue] {
-    var settings: [String: JSONValue] = [
-      "dataset": .string(dataset), "backbone": .string(backbone.fingerprint),
-      "examples": .string(examples.fingerprint),
-      "domains": .array(examples.domains.map(JSONValue.string)),
-      "bad_images": .array(examples.badImages.map { .string("\($0)") }),
-    ]
-    for (key, value) in try JSONValue(encoding: configuration).object?.members ?? []
-    where !["checkpoint_interval", "kept_checkpoints"].contains(key) {
-      settings[key] = value
-    }
-    for method in methods {
-      guard var object = try method.settings.object else { continue }
-      object["learning_rate"] = .double(method.learningRate ?? configuration.learningRate)
-      settings[methodPrefix + method.name] = .object(object)
-    }
-    return settings
-  }
-
-  private static let methodPrefix = "method: "
-
-  /// Writes the settings, or compares them with those already there. Methods may be added, none may change.
-  private func checkSettings() throws {
-    let file = output.appendingPathComponent("benchmark.json")
-    var all = settings
-    if FileManager.default.fileExists(atPath: file.path) {
-      let earlier = RunIdentity(json: try JSONValue(contentsOf: file))
-      var now = settings
-      for (key, value) in earlier.settings where key.hasPrefix(Self.methodPrefix) && now[key] == nil {
-        now[key] = value
-      }
-      let known = now.filter { !$0.key.hasPrefix(Self.methodPrefix) || earlier.settings[$0.key] != nil }
-      let differences = RunIdentity(settings: known).differences(from: earlier)
-      guard differences.isEmpty else {
-        throw BenchmarkError.changed(folder: output.path, differences: differences)
-      }
-      all = now
-    }
-    try AtomicFile.write(try RunIdentity(settings: all).json.text(.readable) + "\n", to: file)
-  }
 }
 
 public enum BenchmarkError: Error, Equatable, CustomStringConvertible {
@@ -324,6 +238,12 @@ public enum BenchmarkError: Error, Equatable, CustomStringConvertible {
   case oneDomain([String])
   case target(String, suggestion: String)
   case changed(folder: String, differences: [String])
+  case noTasks
+  case tasks([String])
+  case rates([Double])
+  case noResult(run: String)
+  /// No learning rate of the grid is a candidate.
+  case diverged(method: String, task: String, rates: [Double])
 
   public var description: String {
     switch self {
@@ -334,6 +254,13 @@ public enum BenchmarkError: Error, Equatable, CustomStringConvertible {
     case .oneDomain(let domains):
       "Leaving one domain out needs at least two, and there is only [\(domains.joined(separator: ", "))]."
     case .target(let name, let suggestion): "'\(name)' is none of the domains.\(suggestion)"
+    case .noTasks: "There is no task to compare on. Give at least one."
+    case .tasks(let names):
+      "Two tasks have the same name in [\(names.joined(separator: ", "))]. Give each a name of its own."
+    case .rates(let rates): "A learning rate stands in \(rates) twice. Give each once."
+    case .noResult(let run): "\(run): the run ended and its folder holds no result. Remove the folder and run again."
+    case .diverged(let method, let task, let rates):
+      "\(method), task \(task): training diverged with every learning rate of \(rates). Use another folder and lower rates."
     case .changed(let folder, let differences):
       """
       The benchmark in '\(folder)' was started with other settings:

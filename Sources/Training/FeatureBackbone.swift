@@ -14,6 +14,9 @@ struct FeatureBackbone: Backbone {
   }
 
   var sites: [Site] { [] }
+  var branches: [Branch] { [] }
+  var layerNorms: [String] { [] }
+  var stem: String? { nil }
   var tensors: [(name: String, tensor: Tensor)] { [] }
 
   func linear(at site: Site) throws -> Linear {

@@ -15,5 +15,17 @@ final class FiniteCheck: Adaptation, @unchecked Sendable {
     return output
   }
 
-  func value(of name: String, original: Tensor) -> Tensor { wrapped.value(of: name, original: original) }
+  func value(of name: String, original: Tensor) throws -> Tensor {
+    try wrapped.value(of: name, original: original)
+  }
+
+  func output(of branch: Branch, _ state: BranchState, pass: ForwardPass) throws -> Tensor {
+    let output = try wrapped.output(of: branch, state, pass: pass)
+    if firstSite == nil, try output.isFinite().all().item() == 0 { firstSite = branch.name }
+    return output
+  }
+
+  func sequence(_ tokens: Tensor, entering block: Int?, prefix: Int, pass: ForwardPass) throws -> Tensor {
+    try wrapped.sequence(tokens, entering: block, prefix: prefix, pass: pass)
+  }
 }

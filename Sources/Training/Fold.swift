@@ -15,9 +15,19 @@ public struct Fold: Sendable, Hashable {
   public let target: Int?
   /// One for each domain.
   public let parts: [Parts]
+  /// Whether the step is chosen by what the sources hold out; otherwise nothing need be held out, and the last step counts.
+  public let selectsStep: Bool
+
+  /// - Parameter parts: one for each domain of the examples.
+  public init(target: Int?, parts: [Parts], selectsStep: Bool = true) {
+    self.target = target
+    self.parts = parts
+    self.selectsStep = selectsStep
+  }
 
   public init(of examples: any Examples, target: Int?, trialSeed: Int, holdout: Double = 0.2) {
     self.target = target
+    selectsStep = true
     parts = examples.ranges.enumerated().map { domain, range in
       let split = DomainSplit(count: range.count, domainIndex: domain, trialSeed: trialSeed, holdout: holdout)
       func usable(_ indices: [Int]) -> [Int] {

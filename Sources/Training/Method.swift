@@ -7,13 +7,15 @@ public struct Method: Sendable {
   /// The row's label, DomainBed's `algorithm`; unique in a comparison.
   public var name: String
   public var adapter: any AdapterConfiguration
-  public var targets: Targets
-  public var blocks: Blocks
+  /// nil for the method's own choice.
+  public var targets: Targets?
+  /// nil for the method's own choice.
+  public var blocks: Blocks?
   /// nil takes the benchmark's.
   public var learningRate: Double?
 
   public init(
-    _ name: String, _ adapter: any AdapterConfiguration, at targets: Targets = .qkv, blocks: Blocks = .all,
+    _ name: String, _ adapter: any AdapterConfiguration, at targets: Targets? = nil, blocks: Blocks? = nil,
     learningRate: Double? = nil
   ) {
     self.name = name
@@ -35,10 +37,12 @@ public struct Method: Sendable {
   /// What the method is, for results and for telling runs apart.
   var settings: JSONValue {
     get throws {
-      [
+      var settings: JSONObject = [
         "adapter": .string(type(of: adapter).method), "adapter_settings": try JSONValue(encoding: adapter),
-        "targets": .string("\(targets)"), "blocks": .string("\(blocks)"),
       ]
+      settings["targets"] = targets.map { .string("\($0)") }
+      settings["blocks"] = blocks.map { .string("\($0)") }
+      return .object(settings)
     }
   }
 }

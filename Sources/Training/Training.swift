@@ -121,7 +121,7 @@ public struct Training: AsyncSequence, Sendable {
     switch data {
     case .examples(let examples, let fold): return (examples, fold)
     case .folder(let data, let cache):
-      let normalization = try configuration.normalization ?? model.backbone.usualNormalization
+      let normalization = configuration.normalization ?? model.backbone.usualNormalization
       let examples = try await ImageExamples.open(
         data.folder, configuration: configuration, normalization: normalization, cache: cache)
       let fold = Fold(
@@ -142,7 +142,7 @@ public struct Training: AsyncSequence, Sendable {
     for source in fold.sources {
       let name = examples.domains[source]
       if fold.parts[source].in.isEmpty { throw TrainingError.emptySource(name) }
-      if fold.parts[source].out.isEmpty { throw TrainingError.noValidation(name) }
+      if fold.selectsStep, fold.parts[source].out.isEmpty { throw TrainingError.noValidation(name) }
     }
   }
 }

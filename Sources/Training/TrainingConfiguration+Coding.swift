@@ -16,6 +16,8 @@ extension TrainingConfiguration: Codable {
     case schedule
     case warmup
     case rateFloor = "rate_floor"
+    case rateStart = "rate_start"
+    case epoch
     case accumulation
     case clip
     case precision
@@ -75,6 +77,8 @@ extension TrainingConfiguration: Codable {
     try read(.schedule, &schedule.shape)
     try read(.warmup, &schedule.warmup)
     try read(.rateFloor, &schedule.floor)
+    try read(.rateStart, &schedule.start)
+    try read(.epoch, &schedule.epoch)
     try read(.accumulation, &accumulation)
     try readOptional(.clip, &clip)
     try read(.precision, &precision)
@@ -112,6 +116,8 @@ extension TrainingConfiguration: Codable {
     try file.encode(schedule.shape, forKey: .schedule)
     try file.encode(schedule.warmup, forKey: .warmup)
     try file.encode(schedule.floor, forKey: .rateFloor)
+    try file.encode(schedule.start, forKey: .rateStart)
+    try file.encode(schedule.epoch, forKey: .epoch)
     try file.encode(accumulation, forKey: .accumulation)
     try file.encode(clip, forKey: .clip)
     try file.encode(precision, forKey: .precision)

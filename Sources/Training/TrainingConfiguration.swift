@@ -106,6 +106,8 @@ public struct TrainingConfiguration: Sendable, Hashable {
       .weightDecay, optimizer.weightDecay >= 0 && optimizer.weightDecay.isFinite, optimizer.weightDecay, "0 or more")
     try count(.warmup, schedule.warmup, in: 0...many)
     try check(.rateFloor, (0...1).contains(schedule.floor), schedule.floor, "0 to 1")
+    try check(.rateStart, (0...1).contains(schedule.start), schedule.start, "0 to 1")
+    try count(.epoch, schedule.epoch, in: 1...many)
     try count(.accumulation, accumulation, in: 1...65_536)
     if let clip { try check(.clip, clip > 0 && clip.isFinite, clip, "a number above 0, or null for none") }
     try check(.labelSmoothing, (0..<1).contains(labelSmoothing), labelSmoothing, "0 to below 1")

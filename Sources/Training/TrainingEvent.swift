@@ -43,7 +43,8 @@ public struct TrainingResult: Sendable {
   public let model: AdaptedModel
   /// In the order of their steps.
   public let evaluations: [Scores]
-  /// The evaluation with the highest validation accuracy on the sources, the first of equals, and its weights.
+  /// The evaluation with the highest validation accuracy on the sources, the first of equals, and its weights; the last
+  /// one where the fold does not select.
   public let selected: Selection?
   /// The last checkpoint, where there was a folder for them.
   public let checkpoint: URL?

@@ -178,7 +178,7 @@ final class TrainingLoop {
     (state.lossSum, state.lossCount) = (0, 0)
     state.evaluations.append(scores)
     // The first of equals: a later one must be better.
-    if scores.validation > state.selected?.scores.validation ?? -1 {
+    if !fold.selectsStep || scores.validation > state.selected?.scores.validation ?? -1 {
       let parameters = try withoutGradients {
         try Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, try $0.value.detached().clone()) })
       }

@@ -14,6 +14,9 @@ final class CountingBackbone: Backbone {
   init() throws { inner = try TinyBackbone() }
   var inputs: Int { seen.withLock { $0 } }
   var sites: [Site] { inner.sites }
+  var branches: [Branch] { inner.branches }
+  var layerNorms: [String] { inner.layerNorms }
+  var stem: String? { inner.stem }
   var tensors: [(name: String, tensor: Tensor)] { inner.tensors }
   var featureWidth: Int { inner.featureWidth }
   var device: Device { .cpu }

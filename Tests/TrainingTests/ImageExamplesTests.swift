@@ -12,6 +12,9 @@ struct TinyImageBackbone: Backbone {
   private let inner: TinyBackbone
   init() throws { inner = try TinyBackbone() }
   var sites: [Site] { inner.sites }
+  var branches: [Branch] { inner.branches }
+  var layerNorms: [String] { inner.layerNorms }
+  var stem: String? { inner.stem }
   var tensors: [(name: String, tensor: Tensor)] { inner.tensors }
   var featureWidth: Int { inner.featureWidth }
   var device: Device { .cpu }

@@ -14,6 +14,9 @@ struct TinyBackbone: Backbone {
     Site(name: "blocks.0.attn.qkv", block: 0, role: .qkv, inFeatures: 6, outFeatures: 8),
     Site(name: "blocks.1.attn.qkv", block: 1, role: .qkv, inFeatures: 8, outFeatures: 8),
   ]
+  let branches: [Branch] = []
+  let layerNorms: [String] = []
+  let stem: String? = nil
   let tensors: [(name: String, tensor: Tensor)]
   let featureWidth = 8
   let device = Device.cpu
@@ -69,7 +72,9 @@ func tinyExamples(perClass: Int = 10, seed: UInt64 = 3) throws -> TensorExamples
 
 /// A model of `method` with a classifier for `tinyExamples`.
 func tinyModel(_ method: any AdapterConfiguration = LoRA(rank: 2), seed: UInt64 = 1) throws -> AdaptedModel {
-  try Method("tiny", method).model(on: TinyBackbone(), classes: ["disc", "ring", "star"], seed: seed)
+  let blocks: Blocks? = method is MixtureOfAdapters ? .all : nil
+  return try Method("tiny", method, blocks: blocks).model(
+    on: TinyBackbone(), classes: ["disc", "ring", "star"], seed: seed)
 }
 
 func tinyConfiguration(steps: Int = 10) -> TrainingConfiguration {

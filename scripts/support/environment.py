@@ -47,11 +47,20 @@ def pip(say):
 
 def building(say):
     """The Python that builds models and data, with the pinned packages of `requirements.txt`."""
-    requirements = cache.CHECKOUT / "scripts" / "requirements.txt"
+    return _packages("building", "requirements.txt", say)
+
+
+def peft(say):
+    """The Python with PEFT that the end-to-end tests run, with the pinned packages of `requirements-peft.txt`."""
+    return _packages("peft", "requirements-peft.txt", say)
+
+
+def _packages(name, file, say):
+    requirements = cache.CHECKOUT / "scripts" / file
 
     def install(folder, python):
         _run(sys.executable, "-m", "venv", "--without-pip", folder)
         _run(pip(say), "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check",
              "--no-cache-dir", "--only-binary=:all:", "-r", requirements)
 
-    return _ensure("building", requirements.read_text(), install, say)
+    return _ensure(name, requirements.read_text(), install, say)
