@@ -31,7 +31,8 @@ struct GraftTool: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      TrainCommand.self, EvaluateCommand.self, BenchmarkCommand.self, PredictCommand.self, InspectCommand.self,
+      TrainCommand.self, EvaluateCommand.self, BenchmarkCommand.self, TasksCommand.self, PredictCommand.self,
+      InspectCommand.self, MergeCommand.self, ConvertCommand.self, MethodsCommand.self,
     ])
 
   static func main() async {

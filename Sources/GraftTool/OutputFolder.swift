@@ -7,7 +7,8 @@ struct OutputFolder: Sendable {
   static let settingsName = "config.yaml"
 
   let url: URL
-  private let lock: FileLock
+  /// nil where several processes share the folder.
+  private let lock: FileLock?
 
   /// Makes the folder, or takes one up.
   ///
@@ -34,6 +35,46 @@ struct OutputFolder: Sendable {
     }
     do { lock = try FileLock(folder: url) } catch let error as FileError {
       throw OutputError.notWritable(url.path, reason: Self.reason(error))
+    }
+  }
+
+  /// Makes a folder that several processes may work in at once, or takes one up. It is locked for as long as it takes to
+  /// look at it and to write `settings` into a new one; what they share beyond that is theirs to lock.
+  ///
+  /// - Throws: `OutputError`; `FileLockError` where a process keeps it locked.
+  init(shared url: URL, settings: JSONObject) throws {
+    for attempt in 0... {
+      do {
+        let folder = try OutputFolder(url, isContinued: true)
+        defer { folder.lock?.release() }
+        if !FileManager.default.fileExists(atPath: folder.file(Self.settingsName).path) {
+          try folder.write(settings: settings)
+        }
+        break
+      } catch let error as FileLockError {
+        guard attempt < 100 else { throw error }
+        usleep(50_000)
+      } catch OutputError.foreign where attempt < 20 {
+        // Another process is about to write the settings.
+        usleep(50_000)
+      }
+    }
+    self.url = url
+    lock = nil
+  }
+
+  /// For what makes its whole folder at once: refuses one with something in it before any work is done.
+  ///
+  /// - Throws: `OutputError`
+  static func checkIsFree(_ output: URL) throws {
+    let manager = FileManager.default
+    var isFolder: ObjCBool = false
+    if manager.fileExists(atPath: output.path, isDirectory: &isFolder) {
+      guard isFolder.boolValue else { throw OutputError.notAFolder(output.path) }
+      let names = try manager.contentsOfDirectory(atPath: output.path)
+      guard names.isEmpty else { throw OutputError.notEmpty(output.path, names.sorted()) }
+    } else {
+      try manager.createDirectory(at: output.deletingLastPathComponent(), withIntermediateDirectories: true)
     }
   }
 
@@ -66,6 +107,7 @@ struct OutputFolder: Sendable {
 enum OutputError: Error, Equatable, CustomStringConvertible {
   case notAFolder(String)
   case foreign(String, [String])
+  case notEmpty(String, [String])
   case occupied(String)
   case nothingToResume(String)
   case notWritable(String, reason: String)
@@ -77,6 +119,11 @@ enum OutputError: Error, Equatable, CustomStringConvertible {
       """
       '\(path)' is not empty and holds no run of graft (found \(contents.prefix(3).joined(separator: ", "))\
       \(contents.count > 3 ? ", …" : "")). Choose a new folder for the results.
+      """
+    case .notEmpty(let path, let contents):
+      """
+      '\(path)' is not empty (found \(contents.prefix(3).joined(separator: ", "))\(contents.count > 3 ? ", …" : "")). \
+      Choose a new folder for the result.
       """
     case .occupied(let path): "'\(path)' holds a run already. Go on with it by --resume, or choose another folder."
     case .nothingToResume(let path): "There is no run in '\(path)' to resume. Leave --resume out to start one."

@@ -15,7 +15,7 @@ import Testing
     let fixture = try ToolFixture()
     let help = try fixture.run("--help")
     #expect(help.status == 0)
-    for command in ["train", "eval", "benchmark", "predict", "inspect"] {
+    for command in ["train", "eval", "benchmark", "predict", "inspect", "merge", "convert"] {
       #expect(help.output.contains("\n  \(command) "))
       let about = try fixture.run(command, "--help")
       #expect(about.status == 0)
@@ -40,7 +40,11 @@ import Testing
   @Test func `an unknown target site`() throws {
     let fixture = try ToolFixture()
     let text = try complaint(fixture, 1, fixture.training("lora", steps: 1, "--targets", "qvk"))
-    #expect(text == "error: The backbone has no site 'qvk'. Did you mean 'qkv'? Its sites are fc1, fc2, proj, qkv.\n")
+    #expect(
+      text == """
+        error: The backbone has no site 'qvk'. Did you mean 'qkv'? Its sites are fc1, fc2, key, proj, qkv, query, value.
+
+        """)
   }
 
   @Test func `a dimension that does not divide`() throws {

@@ -12,10 +12,11 @@ import Training
 struct InspectCommand: Command {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Say what is in an adapter's folder, or what its router does.",
+    abstract: "Say what is in an adapter's folder, whichever program wrote it, or what its router does.",
     discussion: """
-      Lists the method, its settings, the adapted sites and, where the change of a weight does not depend on the \
-      input, its Frobenius norm and how large it is beside the weight. With --routing, runs images through a mixture \
+      Lists the method, its settings, the network it was trained on, its classes and every tensor in its files. With the \
+      model also what changes, place by place: the rank, and where the change does not depend on the input its \
+      Frobenius norm and how large it is beside the weight. With --routing, runs images through a mixture \
       and reports for each layer and domain the load of the experts, the entropy and mean of the gates, and how much \
       the expert tells about the domain; --pictures draws it.
 
@@ -73,89 +74,46 @@ struct InspectCommand: Command {
   // MARK: Weights
 
   private func inspectWeights(_ trained: TrainedAdapter, _ console: Console) async throws {
-    // The settings can be read without the network; the norms need it.
-    let details = try JSONValue(contentsOf: trained.folder.appendingPathComponent("adapter_config.json"))
-    let graft = trained.folder.appendingPathComponent("graft.json")
-    let own = FileManager.default.fileExists(atPath: graft.path) ? try JSONValue(contentsOf: graft) : .null
-    let files = try ["adapter_model.safetensors", "head.safetensors"].compactMap { name -> SafetensorsFile? in
-      let url = trained.folder.appendingPathComponent(name)
-      return FileManager.default.fileExists(atPath: url.path) ? try SafetensorsFile(contentsOf: url) : nil
-    }
-    let method = own["method"]?.string ?? details["peft_type"]?.string ?? "unknown"
-    let classes = own["classes"]?.array?.compactMap(\.string) ?? []
-    var rows: [SiteRow] = []
+    var contents = try AdapterContents(of: trained.folder)
+    var inspection: AdapterInspection?
     if trained.namesModel {
-      let (model, _) = try trained.load(onto: trained.backbone().settings.load())
-      rows = try await Self.rows(of: model)
+      let loaded = try AdapterFolder.read(from: trained.folder, onto: trained.backbone().settings.load())
+      for note in loaded.notes { console.note(note) }
+      contents.take(loaded)
+      inspection = try await Compute.run { try AdapterInspection(of: loaded.model) }
     } else {
-      console.note("give --model to see sites and norms")
+      console.note("give --model to see sites and norms of what changes")
     }
-
-    var text = "method    \(method.lowercased())\n"
-    for (key, value) in (own["settings"]?.object ?? details.object ?? JSONObject()).members where !value.isNull {
-      text += "  \(key): \(try value.text())\n"
-    }
-    for file in files { text += "\(file.url.lastPathComponent): \(Quantity.count(Self.count(file))) numbers\n" }
-    if !classes.isEmpty { text += "classes   \(classes.joined(separator: ", "))\n" }
-    if !rows.isEmpty {
-      var table = TextTable(header: ["Site", "in", "out", "parameters", "|change|", "|change|/|weight|"])
-      table.rows = rows.map { row in
-        [
-          row.site.name, "\(row.site.inFeatures)", "\(row.site.outFeatures)", Quantity.count(row.parameters),
-          row.norm.map { Quantity.fixed($0, 4) } ?? "by input", row.relative.map { Quantity.fixed($0, 4) } ?? "",
-        ]
-      }
-      text += "\n\(table.text)"
-    }
-    console.result(text)
-    try console.json(
-      JSONValue.object([
-        "adapter": .string(trained.folder.path), "method": .string(method),
-        "settings": own["settings"] ?? details, "classes": .array(classes.map(JSONValue.string)),
-        "numbers": .integer(files.reduce(0) { $0 + Self.count($1) }),
-        "sites": .array(rows.map(\.json)),
-      ]).text(.readable))
+    console.result(try contents.text + (inspection.map(Self.table) ?? contents.table))
+    try console.json(JSONValue.object(Self.json(contents, inspection)).text(.readable))
   }
 
-  private struct SiteRow: Sendable {
-    let site: Site
-    let parameters: Int
-    /// Frobenius norm of the change of the weight; nil where it depends on the input.
-    let norm: Double?
-    let relative: Double?
-
-    var json: JSONValue {
+  private static func table(_ inspection: AdapterInspection) -> String {
+    guard !inspection.changes.isEmpty else { return "\nNothing of the network changes.\n" }
+    var table = TextTable(header: ["Place", "shape", "rank", "parameters", "|change|", "|change|/|weight|"])
+    table.rows = inspection.changes.map { change in
       [
-        "name": .string(site.name), "in": .integer(site.inFeatures), "out": .integer(site.outFeatures),
-        "parameters": .integer(parameters), "change_norm": norm.map(JSONValue.double) ?? .null,
-        "change_to_weight": relative.map(JSONValue.double) ?? .null,
+        change.place, change.shape.map(String.init).joined(separator: " × "), change.rank.map(String.init) ?? "",
+        Quantity.count(change.parameters), change.norm.map { Quantity.fixed($0, 4) } ?? "by input",
+        change.relative.map { Quantity.fixed($0, 4) } ?? "",
       ]
     }
+    return "\n\(table.text)"
   }
 
-  @Compute
-  private static func rows(of model: AdaptedModel) throws -> [SiteRow] {
-    let tuned = Dictionary(model.adapter.parameters.map { ($0.name, $0) }) { first, _ in first }
-    return try model.adapter.sites.map { site in
-      let own = model.adapter.parameters.filter { $0.name.hasPrefix(site.name + ".") }
-      let weight = try model.backbone.linear(at: site).weight
-      var norm: Double?
-      try withoutGradients {
-        if let delta = try model.adapter.delta(at: site)?.weight {
-          norm = try delta.materialized().norm().item()
-        } else if let replaced = tuned["\(site.name).weight"] {
-          norm = try (replaced.value.detached() - weight).norm().item()
-        }
-      }
-      let size: Double = try withoutGradients { try weight.norm().item() }
-      return SiteRow(
-        site: site, parameters: own.reduce(0) { $0 + $1.count }, norm: norm,
-        relative: norm.flatMap { size > 0 ? $0 / size : nil })
-    }
-  }
-
-  private static func count(_ file: SafetensorsFile) -> Int {
-    file.names.reduce(0) { $0 + (file[$1]?.shape.reduce(1, *) ?? 0) }
+  private static func json(_ contents: AdapterContents, _ inspection: AdapterInspection?) throws -> JSONObject {
+    var json = try contents.json()
+    json["sites"] = .array(
+      (inspection?.changes ?? []).map { change in
+        [
+          "name": .string(change.place), "kind": .string(change.kind.rawValue),
+          "shape": .array(change.shape.map(JSONValue.integer)), "rank": change.rank.map(JSONValue.integer) ?? .null,
+          "parameters": .integer(change.parameters), "change_norm": change.norm.map(JSONValue.double) ?? .null,
+          "change_to_weight": change.relative.map(JSONValue.double) ?? .null,
+        ]
+      })
+    json["change_norm"] = inspection.map { .double($0.norm) }
+    return json
   }
 }
 

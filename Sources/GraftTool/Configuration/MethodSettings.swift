@@ -17,8 +17,9 @@ struct MethodSettings: Sendable {
   /// As it was written.
   var method: String
   var configuration: any AdapterConfiguration
-  var targets: Targets
-  var blocks: Blocks
+  /// nil for the method's own choice.
+  var targets: Targets?
+  var blocks: Blocks?
   var learningRate: Double?
 
   static let keys = ["name", "method", "settings", "targets", "blocks", "learning_rate"]
@@ -30,10 +31,8 @@ struct MethodSettings: Sendable {
     self.method = method
     name = try section.string("name") ?? method
     configuration = try Self.configuration(method, section.section("settings") ?? Section(), section)
-    let defaults = Self.placement(of: configuration)
-    targets = try section.strings("targets").map(Placement.targets) ?? defaults.targets
-    blocks =
-      try section.values["blocks"].map { try Placement.blocks($0, place: section.place("blocks")) } ?? defaults.blocks
+    targets = try section.strings("targets").map(Placement.targets)
+    blocks = try section.values["blocks"].map { try Placement.blocks($0, place: section.place("blocks")) }
     learningRate = try section.number("learning_rate")
     if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
       throw ConfigurationError.value(
@@ -94,25 +93,15 @@ struct MethodSettings: Sendable {
     return first + parts.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
   }
 
-  /// Where a method goes by default: mixtures to qkv of every second block, as published; other adapters to qkv of all.
-  private static func placement(of configuration: any AdapterConfiguration) -> (targets: Targets, blocks: Blocks) {
-    switch configuration {
-    case is MixtureOfAdapters: (.qkv, .everySecond)
-    case is LoRA, is KroneckerAdapter: (.qkv, .all)
-    // These go where they go by what they are.
-    default: (.allLinear, .all)
-    }
-  }
-
   /// As a file would say it, everything spelled out.
   func resolved() throws -> JSONObject {
     var object: JSONObject = [
       "name": .string(name),
       "method": .string(type(of: configuration).method.lowercased()),
       "settings": .object(try configuration.settings()),
-      "targets": .array(targets.roles.map { .string($0.rawValue) }),
-      "blocks": blocks.setting,
     ]
+    object["targets"] = targets.map { .array($0.roles.map { .string($0.rawValue) }) }
+    object["blocks"] = blocks?.setting
     object["learning_rate"] = learningRate.map(JSONValue.double)
     return object
   }

@@ -3,7 +3,7 @@ import NeuralNetworks
 
 /// How targets and blocks are written in files and flags.
 enum Placement {
-  static let targetWords = "qkv, proj, fc1, fc2, or attention, mlp, all for several of them"
+  static let targetWords = "qkv, proj, fc1, fc2, or query, key, value; attention, mlp, all for several of them"
   static let blockWords = "all, every-second, last:4, or indices as in 0,2,4-6"
 
   /// Names that stand for several sites of a block.
