@@ -36,8 +36,9 @@ test-unit: setup ## Run the fast tests
 	# One at a time: some suites measure the memory of the whole process.
 	$(SWIFT) test --skip-build --no-parallel --skip EndToEnd $(SWIFTFLAGS)
 
-test-end-to-end: setup ## Run the slow tests, on real weights and data
+test-end-to-end: setup ## Run the slow tests, on real weights and data, and with Python's PEFT
 	@scripts/fetch vit-s14 emoji-styles
+	@scripts/setup-peft
 	$(SWIFT) test --skip-build --no-parallel --filter EndToEnd $(SWIFTFLAGS)
 
 example: setup ## Build the package that depends on Graft
@@ -51,7 +52,9 @@ format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
 bench: setup ## Measure against the Python peers (PYTHON has the packages of Benchmarks/peers/requirements.txt)
-	$(SWIFT) run -c release --package-path Benchmarks $(SWIFTFLAGS) StepBenchmark --python $(PYTHON)
+	for benchmark in StepBenchmark MethodsBenchmark RecombinationBenchmark; do \
+	  $(SWIFT) run -c release --package-path Benchmarks $(SWIFTFLAGS) $$benchmark --python $(PYTHON) || exit 1; \
+	done
 
 clean: ## Remove what was built in the checkout; the cache stays
 	rm -rf .build Benchmarks/.build Examples/Labels/.build

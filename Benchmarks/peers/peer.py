@@ -1,7 +1,7 @@
 """What every benchmark peer shares: flags, the clock, and a line protocol by which a driver alternates processes.
 
-    python step_lora_peft.py --steps 10 --warmup 2 --threads 2 --json     one JSON line, then the end
-    python step_lora_peft.py --serve --warmup 2 --threads 2               a JSON line when ready, then answers
+    python step_peft.py --steps 10 --warmup 2 --threads 2 --json     one JSON line, then the end
+    python step_peft.py --serve --warmup 2 --threads 2               a JSON line when ready, then answers
 
 Requests on standard input, one a line: `step` answers with the seconds that one step took, `memory` with the largest
 resident size so far in bytes, `quit` ends. Warm-up steps run before the ready line.
@@ -29,7 +29,7 @@ import timm  # noqa: E402
 IMAGE, CLASSES = 224, 7
 
 
-def arguments(description, **choices):
+def arguments(description, paths=(), **choices):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=2)
@@ -39,6 +39,8 @@ def arguments(description, **choices):
     parser.add_argument("--serve", action="store_true", help="answer requests on standard input")
     parser.add_argument("--keep-memory", action="store_true",
                         help="keep freed blocks in the process instead of returning them to the system at once")
+    for flag in paths:
+        parser.add_argument(f"--{flag}", required=True)
     for flag, values in choices.items():
         parser.add_argument(f"--{flag}", choices=values, default=values[0])
     options = parser.parse_args()
@@ -85,6 +87,8 @@ def training_step(model, options, extra_loss=lambda: 0.0):
 
 
 def timed(step):
+    """Seconds of `step`; what `step.prepare` does, where there is one, does not count."""
+    getattr(step, "prepare", lambda: None)()
     start = time.perf_counter()
     step()
     return time.perf_counter() - start
@@ -97,7 +101,7 @@ def peak_memory():
 
 def run(name, step, options):
     for _ in range(options.warmup):
-        step()
+        timed(step)
     about = {"peer": name, "threads": options.threads, "batch": options.batch, "keep_memory": options.keep_memory,
              "trainable": getattr(step, "trainable", 0), "torch": torch.__version__, "timm": timm.__version__}
     if options.serve:

@@ -1,7 +1,9 @@
 import Adapters
 import ArgumentParser
+import Contestants
 import Foundation
 import NeuralNetworks
+import Peers
 import Tensors
 
 /// One training step of ViT-S/16 at 224 pixels, ours against the Python peers, taking turns in one run.
@@ -19,29 +21,20 @@ import Tensors
 
   func run() throws {
     Threads.count = threads
-    let backbone = try RandomBackbone.visionTransformerSmall()
-    let generator = try Generator(seed: 2)
-    let images = try Tensor.normal([batch, 3, 224, 224], from: generator)
-    let labels = try Tensor((0..<batch).map { Int64($0 % 7) })
-
-    var contestants: [(name: String, step: () throws -> Double)] = []
-    contestants.append(("frozen forward", try frozen(backbone, images, gradient: false)))
-    contestants.append(("forward + input gradient", try frozen(backbone, images, gradient: true)))
-    contestants.append(
-      ("LoRA", try training(backbone.adapted(by: .lora(rank: 8, alpha: 8), at: .allLinear), images, labels)))
-    contestants.append(
-      (
-        "K-MoA",
-        try training(
-          backbone.adapted(by: .mixture(of: .kronecker(dimension: 64)), at: .qkv, blocks: .everySecond), images, labels)
-      ))
+    let steps = try Steps(batch: batch)
+    let lora = try steps.backbone.adapted(by: .lora(rank: 8, alpha: 8), at: .allLinear)
+    let mixture = try steps.backbone.adapted(by: .mixture(of: .kronecker(dimension: 64)))
+    var contestants: [(name: String, step: () throws -> Double)] = [
+      ("frozen forward", steps.forward()), ("forward + input gradient", try steps.inputGradient()),
+      ("LoRA", try steps.training(lora)), ("K-MoA", try steps.training(mixture)),
+    ]
     var running: [Peer] = []
     defer { running.forEach { $0.quit() } }
     if !alone {
       for (name, script, extra) in [
         ("timm frozen forward", "step_frozen.py", ["--mode", "forward"]),
         ("timm forward + input gradient", "step_frozen.py", ["--mode", "input-gradient"]),
-        ("PEFT LoRA", "step_lora_peft.py", []), ("dense MoA", "step_moa_dense.py", ["--mode", "train"]),
+        ("PEFT LoRA", "step_peft.py", ["--mode", "lora"]), ("dense MoA", "step_moa_dense.py", ["--mode", "train"]),
         ("dense MoA, memory kept", "step_moa_dense.py", ["--mode", "train", "--keep-memory"]),
       ] {
         let file = URL(fileURLWithPath: peers).appendingPathComponent(script)
@@ -60,7 +53,6 @@ import Tensors
   }
 
   private func report(_ names: [String], _ seconds: [String: [Double]]) {
-    func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
     func pad(_ text: String, _ width: Int) -> String {
       text.padding(toLength: max(width, text.count), withPad: " ", startingAt: 0)
     }
@@ -81,50 +73,4 @@ import Tensors
     let memory = Memory.now
     print("our peak: tensors \(memory.peak >> 20) MiB, resident \(memory.peakResident >> 20) MiB")
   }
-
-  private func frozen(_ backbone: VisionTransformer, _ images: Tensor, gradient: Bool) throws -> () throws -> Double {
-    let input = try images.clone()
-    if gradient { try input.requiringGradient() }
-    return {
-      try timed {
-        if gradient {
-          try backbone.features(input).sum().backward()
-          try input.setGradient(nil)
-        } else {
-          _ = try withoutGradients { try backbone.features(input) }
-        }
-      }
-    }
-  }
-
-  private func training(_ adapted: AdaptedModel, _ images: Tensor, _ labels: Tensor) throws -> () throws -> Double {
-    var model = adapted
-    model.head = try Head(
-      classes: (0..<7).map(String.init), features: model.backbone.featureWidth, generator: Generator(seed: 3))
-    let trained = model
-    let values = trained.parameters.map(\.value)
-    let means = try values.map { try $0.detached().zerosLike() }
-    let squares = try values.map { try $0.detached().zerosLike() }
-    let steps = try values.map { _ in try Tensor.zeros([]) }
-    let adam = AdamStep(rate: 5e-5)
-    let generator = try Generator(seed: 4)
-    return {
-      try timed {
-        let pass = ForwardPass(.training(generator))
-        var loss = try trained.logits(images, pass: pass).crossEntropy(labels)
-        for auxiliary in pass.auxiliaryLosses { loss = try loss + auxiliary }
-        try loss.backward()
-        let gradients = try values.map { try $0.gradient() ?? $0.detached().zerosLike() }
-        try adam(parameters: values, gradients: gradients, means: means, squares: squares, steps: steps)
-        for value in values { try value.setGradient(nil) }
-      }
-    }
-  }
-}
-
-func timed(_ body: () throws -> Void) rethrows -> Double {
-  let start = ContinuousClock.now
-  try body()
-  let elapsed = ContinuousClock.now - start
-  return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
 }

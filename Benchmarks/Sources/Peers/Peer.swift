@@ -1,15 +1,15 @@
 import Foundation
 
 /// A Python process that runs one step each time it is asked, and says how long it took.
-final class Peer {
-  let name: String
+public final class Peer {
+  public let name: String
   private let process = Process()
   private let requests = Pipe()
   private let answers = Pipe()
   private var buffer = Data()
 
   /// Starts the peer and waits until it has warmed up.
-  init(_ name: String, python: String, script: URL, arguments: [String], threads: Int) throws {
+  public init(_ name: String, python: String, script: URL, arguments: [String], threads: Int) throws {
     self.name = name
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = [python, script.path, "--serve", "--threads", "\(threads)"] + arguments
@@ -20,20 +20,20 @@ final class Peer {
   }
 
   /// Seconds of one step.
-  func step() throws -> Double {
+  public func step() throws -> Double {
     let answer = try ask("step")
     guard let seconds = Double(answer) else { throw PeerError(peer: name, answer: answer) }
     return seconds
   }
 
   /// The largest resident size so far, in bytes.
-  func memory() throws -> Int {
+  public func memory() throws -> Int {
     let answer = try ask("memory")
     guard let bytes = Int(answer) else { throw PeerError(peer: name, answer: answer) }
     return bytes
   }
 
-  func quit() {
+  public func quit() {
     _ = try? requests.fileHandleForWriting.write(contentsOf: Data("quit\n".utf8))
     process.waitUntilExit()
   }
@@ -57,8 +57,14 @@ final class Peer {
   }
 }
 
-struct PeerError: Error, CustomStringConvertible {
-  let peer: String
-  let answer: String
-  var description: String { "The peer \(peer) answered: \(answer)" }
+public struct PeerError: Error, CustomStringConvertible {
+  public let peer: String
+  public let answer: String
+
+  public init(peer: String, answer: String) {
+    self.peer = peer
+    self.answer = answer
+  }
+
+  public var description: String { "The peer \(peer) answered: \(answer)" }
 }

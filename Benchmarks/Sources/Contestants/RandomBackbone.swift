@@ -4,8 +4,8 @@ import NeuralNetworks
 import Tensors
 
 /// A ViT-S/16 at 224 pixels with random weights, in timm's names: what a step costs does not depend on the values.
-enum RandomBackbone {
-  static func visionTransformerSmall() throws -> VisionTransformer {
+public enum RandomBackbone {
+  public static func visionTransformerSmall() throws -> VisionTransformer {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("graft-benchmark-\(getpid())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
