@@ -74,18 +74,36 @@ struct InspectCommand: Command {
   // MARK: Weights
 
   private func inspectWeights(_ trained: TrainedAdapter, _ console: Console) async throws {
-    var contents = try AdapterContents(of: trained.folder)
+    try show(await Self.inspected(trained), console)
+  }
+
+  private struct Found: Sendable {
+    var contents: AdapterContents
+    /// nil without a model.
     var inspection: AdapterInspection?
-    if trained.namesModel {
-      let loaded = try AdapterFolder.read(from: trained.folder, onto: trained.backbone().settings.load())
-      for note in loaded.notes { console.note(note) }
-      contents.take(loaded)
-      inspection = try await Compute.run { try AdapterInspection(of: loaded.model) }
-    } else {
-      console.note("give --model to see sites and norms of what changes")
+    var notes: [String] = []
+  }
+
+  @Compute
+  private static func inspected(_ trained: TrainedAdapter) throws -> Found {
+    var found = Found(contents: try AdapterContents(of: trained.folder))
+    guard trained.namesModel else {
+      found.notes = ["give --model to see sites and norms of what changes"]
+      return found
     }
-    console.result(try contents.text + (inspection.map(Self.table) ?? contents.table))
-    try console.json(JSONValue.object(Self.json(contents, inspection)).text(.readable))
+    let loaded = try AdapterFolder.read(from: trained.folder, onto: trained.backbone().settings.load())
+    found.contents.take(loaded)
+    found.inspection = try AdapterInspection(of: loaded.model)
+    found.notes = loaded.notes
+    return found
+  }
+
+  // Not inlined into the asynchronous caller: Swift 6.3's optimizer crashed on the two in one function.
+  @inline(never)
+  private func show(_ found: Found, _ console: Console) throws {
+    for note in found.notes { console.note(note) }
+    console.result(try found.contents.text + (found.inspection.map(Self.table) ?? found.contents.table))
+    try console.json(JSONValue.object(Self.json(found.contents, found.inspection)).text(.readable))
   }
 
   private static func table(_ inspection: AdapterInspection) -> String {
