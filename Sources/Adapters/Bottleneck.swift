@@ -74,7 +74,8 @@ public struct Bottleneck: Hashable, Sendable {
   static let obstacleToMerging = "its activation stands between its two maps, so no one weight gives the same outputs"
 
   func validate() throws(AdapterError) {
-    if let width, width < 1 { throw .outOfRange("width", Double(width), "1 or more") }
+    // Bounded, because a file of settings is believed before any file of tensors has been seen.
+    if let width, !(1...65_536).contains(width) { throw .outOfRange("width", Double(width), "1 to 65536") }
     for (name, rate) in [("dropout", dropout), ("dropPath", dropPath)] where !(0..<1).contains(rate) {
       throw .outOfRange(name, rate, "0 ..< 1")
     }
@@ -88,6 +89,8 @@ public struct Bottleneck: Hashable, Sendable {
       guard deviation >= 1e-6, deviation.isFinite else {
         throw .outOfRange("deviation", deviation, "1e-06 or more: two matrices of zeros never learn")
       }
+      // Beyond float32 a number is infinite however often it is drawn again.
+      guard deviation <= 1e6 else { throw .outOfRange("deviation", deviation, "1e+06 or less") }
     case .xavier, .zeroUp: break
     }
   }

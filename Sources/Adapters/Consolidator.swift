@@ -60,7 +60,9 @@ public struct Consolidator: AdapterConfiguration {
   }
 
   public func validate(_ sites: [Site]) throws {
-    guard !groups.isEmpty else { throw AdapterError.outOfRange("groups", 0, "a list of at least one number") }
+    guard (1...64).contains(groups.count) else {
+      throw AdapterError.outOfRange("groups", Double(groups.count), "a list of 1 to 64 numbers")
+    }
     for count in groups where count < 1 { throw AdapterError.outOfRange("groups", Double(count), "at least 1") }
     if let blockWidth, blockWidth < 1 { throw AdapterError.outOfRange("blockWidth", Double(blockWidth), "at least 1") }
     guard (0..<1).contains(dropPath) else { throw AdapterError.outOfRange("dropPath", dropPath, "0 ..< 1") }

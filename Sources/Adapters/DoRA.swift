@@ -152,7 +152,7 @@ struct DoRALayer: SiteAdapter {
         if needed[3] {
           // G∘u from the output itself, c∘u + b, rather than from a copy of u kept since the forward pass.
           var sums = try (g * output.reshaped(-1, merged.shape[0])).sum(0).to(wide)
-          if let bias { sums = try sums - bias.to(wide) * g.sum(0).to(wide) }
+          if let bias { sums = try sums - bias.to(precision).to(wide) * g.sum(0).to(wide) }
           let slope = try sums / (ratio * lengths)
           // Where c is small the bias drowns c∘u; at zero nothing is left of it.
           let weak = try ratio.abs().isLess(than: 1 / 64).nonzero().reshaped(-1)

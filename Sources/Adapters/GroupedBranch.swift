@@ -37,7 +37,7 @@ struct GroupedBranch {
         && 2 * rows.shape[0] >= min(inFeatures, outFeatures)
       let output: Tensor
       if rides, let weight = base {
-        let merged = try zip(deltas, values).reduce(weight.clone()) { sum, branch in
+        let merged = try zip(deltas, values).reduce(weight.contiguous().clone()) { sum, branch in
           try sum.reshaped(-1).addInPlace(branch.1.reshaped(-1), at: branch.0.places())
           return sum
         }
@@ -76,7 +76,8 @@ struct GroupedBranch {
           if needs.bias {
             // The sum over all rows, which a branch that dropped none has at hand.
             let whole = scales.indices.first { scales[$0] == nil && found.biases[$0] != nil }
-            found.bias = try whole.flatMap { found.biases[$0] } ?? g.sum(0)
+            // A copy: libtorch keeps both, and changes each in place where gradients add up or are clipped.
+            found.bias = try whole.flatMap { try found.biases[$0]?.clone() } ?? g.sum(0)
           }
           found.input = try found.input?.reshaped(shape)
           return operands.ordered(found)

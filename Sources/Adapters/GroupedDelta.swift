@@ -93,7 +93,7 @@ extension Tensor {
   /// This matrix with `scale · values` added at some of its places, each named once: in float32 or better, rounded once.
   func adding(_ values: Tensor, at places: Tensor, scale: Double) throws -> Tensor {
     let wide: DType = [dtype, values.dtype].contains(.float64) ? .float64 : .float32
-    let sum = try to(wide).clone()
+    let sum = try to(wide).contiguous().clone()
     try sum.reshaped(-1).addInPlace(values.to(wide) * scale, at: places)
     return try sum.to(dtype)
   }

@@ -182,7 +182,9 @@ public struct MergedCheckpoint: Sendable {
       features: try found.distance(to: expected), largestFeature: try expected.abs().max().item())
     for head in heads {
       let (logits, wanted) = (try head(found).detached(), try head(expected).detached())
-      deviation.logits = max(deviation.logits ?? 0, try logits.distance(to: wanted))
+      let distance = try logits.distance(to: wanted)
+      // `max` would pass over a NaN.
+      deviation.logits = distance.isNaN ? distance : max(deviation.logits ?? 0, distance)
       deviation.largestLogit = max(deviation.largestLogit ?? 0, try wanted.abs().max().item())
       let same: Double = try logits.argmax(-1).equals(wanted.argmax(-1)).to(.float64).mean().item()
       deviation.agreement = min(deviation.agreement ?? 1, same)

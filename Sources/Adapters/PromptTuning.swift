@@ -35,7 +35,7 @@ public struct PromptTuning: AdapterConfiguration {
   public var obstacleToMerging: String? { "its prompts are tokens of the sequence, and no weight holds tokens" }
 
   public func validate(_ sites: [Site]) throws {
-    guard tokens >= 1 else { throw AdapterError.outOfRange("tokens", Double(tokens), "1 or more") }
+    guard (1...65_536).contains(tokens) else { throw AdapterError.outOfRange("tokens", Double(tokens), "1 to 65536") }
     guard (0..<1).contains(dropout) else { throw AdapterError.outOfRange("dropout", dropout, "0 ..< 1") }
   }
 

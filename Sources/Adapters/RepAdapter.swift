@@ -41,7 +41,7 @@ public struct RepAdapter: AdapterConfiguration {
   }
 
   public func validate(_ sites: [Site]) throws {
-    guard width >= 1 else { throw AdapterError.outOfRange("width", Double(width), "1 or more") }
+    guard (1...65_536).contains(width) else { throw AdapterError.outOfRange("width", Double(width), "1 to 65536") }
     guard groups >= 1, width % groups == 0 else { throw AdapterError.groups(groups, of: width, "the bottleneck") }
     for site in sites where site.inFeatures % groups != 0 {
       throw AdapterError.groups(groups, of: site.inFeatures, "the inputs of '\(site.name)'")

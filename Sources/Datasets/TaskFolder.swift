@@ -52,7 +52,8 @@ public struct TaskFolder: Sendable, Hashable {
   /// - Parameter names: the tasks to read; nil for every folder there is.
   /// - Throws: `TaskFolderError`; `DomainFolderError` where a folder cannot be listed or a link leads out of a task.
   public init(at root: URL, options: Options = Options(), tasks names: [String]? = nil) throws {
-    guard options.training > 0, options.validation > 0, options.test ?? 1 > 0,
+    guard (1...1_000_000_000).contains(options.training), (1...1_000_000_000).contains(options.validation),
+      (1...1_000_000_000).contains(options.test ?? 1),
       options.testShare > 0, options.testShare < 1
     else { throw TaskFolderError.options }
     var isFolder: ObjCBool = false

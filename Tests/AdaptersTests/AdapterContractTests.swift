@@ -213,6 +213,19 @@ import Testing
   }
 
   @Test(arguments: cases)
+  func `the gradients of two passes add up`(_ method: Case) throws {
+    let adapter = try adapter(method)
+    try adapter.perturb()
+    guard !adapter.parameters.isEmpty else { return }
+    try features(adapter).squared().sum().backward()
+    let once = try adapter.parameters.map { try #require(try $0.value.gradient()).clone() }
+    try features(adapter).squared().sum().backward()
+    for (parameter, gradient) in zip(adapter.parameters, once) {
+      try expectClose(#require(try parameter.value.gradient()), gradient * 2, tolerance: 1e-5)
+    }
+  }
+
+  @Test(arguments: cases)
   func `evaluation is deterministic, and training is with a seed`(_ method: Case) throws {
     let adapter = try adapter(method)
     try adapter.perturb()

@@ -215,7 +215,7 @@ import Testing
       change(&configuration)
       return try thrown { try configuration.validate([]) }.description
     }
-    #expect(try message { $0.width = 0 } == "width is 0.0; it must be 1 or more.")
+    #expect(try message { $0.width = 0 } == "width is 0.0; it must be 1 to 65536.")
     #expect(try message { $0.dropout = 1 } == "dropout is 1.0; it must be 0 ..< 1.")
     #expect(try message { $0.dropout = .nan } == "dropout is nan; it must be 0 ..< 1.")
     #expect(try message { $0.scale = 0 } == "scale is 0.0; it must be a finite number other than 0.")

@@ -263,7 +263,7 @@ import Testing
       error.description == "8 groups do not divide the inputs of 'blocks.0.attn.qkv', 12. Choose a divisor of 12.")
     #expect(try thrown { _ = try model([6, 24]) } == .groups(24, of: 12, "the inputs of 'blocks.0.attn.qkv'"))
     #expect(try thrown { _ = try model([36]) } == .groups(36, of: 12, "the inputs of 'blocks.0.attn.qkv'"))
-    #expect(try thrown { _ = try model([]) } == .outOfRange("groups", 0, "a list of at least one number"))
+    #expect(try thrown { _ = try model([]) } == .outOfRange("groups", 0, "a list of 1 to 64 numbers"))
     #expect(try thrown { _ = try model([0]) } == .outOfRange("groups", 0, "at least 1"))
     #expect(try thrown { _ = try model([6], dropPath: 1) } == .outOfRange("dropPath", 1, "0 ..< 1"))
     #expect(

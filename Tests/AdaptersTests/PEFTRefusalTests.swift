@@ -48,6 +48,30 @@ import Testing
 
   let query = "base_model.model.vit.layers.0.attention.q_proj"
 
+  @Test(arguments: ["(([a-z0-9_.]+)+)+!", "(a|aa)+b", ".*.*.*.*.*.*.*", "(?:x+y){3,}"])
+  func `an expression whose matching may never end is refused`(_ expression: String) throws {
+    try take("vit/lora")
+    try set("target_modules", .string(expression))
+    #expect(
+      try refusal().description.hasSuffix(
+        "it repeats a group that itself repeats or branches, or more than six parts: matching it may never end."))
+  }
+
+  @Test(arguments: [
+    #".*\.(q_proj|v_proj)"#, #"^(?!.*patch_embed).*(query|value).*$"#, #".*blocks\.(\d+)\.attn\.(qkv|proj)"#, "[(a+]+",
+    #"(.*\.)?(qkv|proj)"#, #"a{2}(b)+"#, #"\(a+\)+"#,
+  ])
+  func `expressions as people write them are not`(_ expression: String) {
+    #expect(!PEFTTargets.mayTakeForever(expression))
+  }
+
+  @Test func `a dropout that is no number is refused`() throws {
+    try take("vit/lora")
+    try set("lora_dropout", "0.5")
+    let message = try refusal().description
+    #expect(message.contains("lora_dropout") && message.hasSuffix("a number is wanted."))
+  }
+
   @Test func `a renamed tensor is missing under one name and too many under the other`() throws {
     try take("vit/lora")
     try change { $0["\(query)s.lora_A.weight"] = $0.removeValue(forKey: "\(query).lora_A.weight") }

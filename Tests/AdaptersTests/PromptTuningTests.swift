@@ -155,7 +155,7 @@ private final class Recorder: Adaptation, @unchecked Sendable {
 
   @Test func `settings that do not fit are refused`() throws {
     #expect(
-      try thrown { try PromptTuning(tokens: 0).validate([]) }.description == "tokens is 0.0; it must be 1 or more.")
+      try thrown { try PromptTuning(tokens: 0).validate([]) }.description == "tokens is 0.0; it must be 1 to 65536.")
     var configuration = PromptTuning()
     configuration.dropout = 1
     #expect(try thrown { try configuration.validate([]) }.description == "dropout is 1.0; it must be 0 ..< 1.")

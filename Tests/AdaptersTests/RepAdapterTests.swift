@@ -111,7 +111,7 @@ import Testing
       try thrown { try RepAdapter(width: 16, groups: 8).validate([site]) }.description
         == "8 groups do not divide the inputs of 'layer', 12. Choose a divisor of 12.")
     #expect(try thrown { try RepAdapter(width: 8, groups: 0).validate([site]) } == .groups(0, of: 8, "the bottleneck"))
-    #expect(try thrown { try RepAdapter(width: 0).validate([site]) } == .outOfRange("width", 0, "1 or more"))
+    #expect(try thrown { try RepAdapter(width: 0).validate([site]) } == .outOfRange("width", 0, "1 to 65536"))
     #expect(
       try thrown { try RepAdapter(width: 8, dropout: 1).validate([site]) } == .outOfRange("dropout", 1, "0 ..< 1"))
     #expect(

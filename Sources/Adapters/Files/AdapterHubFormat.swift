@@ -104,12 +104,12 @@ enum AdapterHubFormat {
       throw AdapterFolderError.names(
         weights.url.path, missing: ["\(module).weight", "\(module).bias"], unexpected: weights.names.sorted())
     }
+    try Head.check(
+      weights, "\(module).weight", "\(module).bias", count: count, features: backbone.featureWidth)
     let known = (flexible?["label2id"] ?? json["label2id"])?.object?.members.compactMap { label, index in
       index.integer.map { ($0, label) }
     }.sorted { $0.0 < $1.0 }
     let own = known.flatMap { known in known.map(\.0) == Array(0..<count) ? known.map(\.1) : nil }
-    try Head.check(
-      weights, "\(module).weight", "\(module).bias", count: count, features: backbone.featureWidth)
     let head = try Head(
       json["name"]?.string ?? "classifier", count: count, labels: labels ?? own, of: backbone)
     try headGroups(head, at: module).load(from: weights)

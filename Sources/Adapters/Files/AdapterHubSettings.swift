@@ -28,6 +28,14 @@ struct AdapterHubSettings {
     return value
   }
 
+  /// A dropout rate; 0 where the file does not have it.
+  private func rate(_ field: String) throws -> Double {
+    switch fields[field] {
+    case nil, .null: 0
+    default: try number(field)
+    }
+  }
+
   private func flag(_ field: String, _ usual: Bool) throws -> Bool {
     guard let value = fields[field] else { return usual }
     guard let flag = value.bool else { throw try refusal(field, "true or false is wanted.") }
@@ -51,7 +59,7 @@ struct AdapterHubSettings {
     for field in ["vera_d", "vera_b"] { try require(field, nil) }
     let rank = try number("r")
     guard let rank = Int(exactly: rank), rank > 0 else { throw try refusal("r", "a number from 1 is wanted.") }
-    let lora = LoRA(rank: rank, alpha: try number("alpha"), dropout: fields["dropout"]?.double ?? 0)
+    let lora = LoRA(rank: rank, alpha: try number("alpha"), dropout: try rate("dropout"))
     var roles: Set<Site.Role> = []
     if try flag("selfattn_lora", true) {
       let known: [String: Site.Role] = ["q": .query, "k": .key, "v": .value]
@@ -133,7 +141,7 @@ struct AdapterHubSettings {
     case (false, (false, true), true, "channel"):
       var adapter = AdapterPlus(width: width)
       adapter.activation = activation
-      adapter.dropPath = fields["stochastic_depth"]?.double ?? 0
+      adapter.dropPath = try rate("stochastic_depth")
       return adapter
     case (false, (false, true), _, _):
       var adapter = Pfeiffer(width: width)

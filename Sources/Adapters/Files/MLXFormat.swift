@@ -42,6 +42,10 @@ enum MLXFormat {
     }
     let alpha = scale * Double(rank)
     let dropout = parameters["dropout"]?.double ?? 0
+    if let written = parameters["dropout"], !written.isNull, written.double == nil {
+      throw AdapterFolderError.setting(
+        source.path, field: "dropout", value: try written.text(), reason: "a number is wanted.")
+    }
     let configuration: any RankedConfiguration =
       kind == "dora"
       ? DoRA(rank: rank, alpha: alpha, dropout: dropout) : LoRA(rank: rank, alpha: alpha, dropout: dropout)

@@ -18,7 +18,7 @@ extension LoRA: PEFTMethod {
     lora.rank = try file.count("r")
     lora.alpha = try file.number("lora_alpha")
     lora.rankStabilized = try file.flag("use_rslora")
-    lora.dropout = file.json["lora_dropout"]?.double ?? 0
+    lora.dropout = try file.rate("lora_dropout")
     lora.hasBias = try file.flag("lora_bias")
     try lora.readOverrides(file, maps, "lora_alpha")
     lora.tunedTensors = try TunedTensors(file, maps, in: modules).names
@@ -45,7 +45,7 @@ extension LoRA: PEFTMethod {
         ? [
           SiteSlot(
             ours: "lora_bias", theirs: "lora_B.bias",
-            extent: .outputs { try .zeros([$0.site.outFeatures], dtype: $0.weight.dtype) })
+            extent: .outputs(scaled: true) { try .zeros([$0.site.outFeatures], dtype: $0.weight.dtype) })
         ] : [])
   }
 

@@ -14,8 +14,8 @@ extension LoHa: PEFTMethod {
     try checkMaps(maps, file, modules)
     try file.checkHeadOnly(in: modules)
     var loha = LoHa(rank: try file.count("r"), alpha: try file.number("alpha"))
-    loha.rankDropout = file.json["rank_dropout"]?.double ?? 0
-    loha.moduleDropout = file.json["module_dropout"]?.double ?? 0
+    loha.rankDropout = try file.rate("rank_dropout")
+    loha.moduleDropout = try file.rate("module_dropout")
     try loha.readOverrides(file, maps, "alpha")
     return (loha, maps.map(\.site))
   }
@@ -58,9 +58,9 @@ extension LoKr: PEFTMethod {
     if let factor = file.json["decompose_factor"], factor != -1, !factor.isNull {
       lokr.factor = try file.count("decompose_factor")
     }
-    lokr.rankDropout = file.json["rank_dropout"]?.double ?? 0
+    lokr.rankDropout = try file.rate("rank_dropout")
     lokr.rankDropoutScale = try file.flag("rank_dropout_scale")
-    lokr.moduleDropout = file.json["module_dropout"]?.double ?? 0
+    lokr.moduleDropout = try file.rate("module_dropout")
     try lokr.readOverrides(file, maps, "alpha")
     return (lokr, maps.map(\.site))
   }

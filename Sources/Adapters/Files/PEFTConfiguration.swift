@@ -91,6 +91,14 @@ struct PEFTConfiguration {
     return value
   }
 
+  /// A dropout rate; 0 where the file does not have it.
+  func rate(_ key: String) throws -> Double {
+    switch json[key] {
+    case nil, .null: 0
+    default: try number(key)
+    }
+  }
+
   func count(_ key: String) throws -> Int {
     guard let value = json[key]?.integer, value > 0 else {
       throw AdapterFolderError.setting(

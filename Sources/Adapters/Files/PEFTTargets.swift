@@ -75,6 +75,48 @@ struct PEFTTargets {
       throw AdapterFolderError.setting(
         folder, field: field, value: "\"\(pattern)\"", reason: "that is no regular expression.")
     }
+    guard !mayTakeForever(pattern) else {
+      throw AdapterFolderError.setting(
+        folder, field: field, value: "\"\(pattern)\"",
+        reason: "it repeats a group that itself repeats or branches, or more than six parts: matching it may never end."
+      )
+    }
     return Expression(regex: regex)
+  }
+
+  /// Whether a matcher that goes back over its choices may need more steps than anybody can wait for: a repeated group that
+  /// repeats or branches inside, as in `(a+)+`, or many repetitions in a row.
+  static func mayTakeForever(_ pattern: String) -> Bool {
+    var repetitions = 0
+    // For each open group, whether it repeats or branches inside; a group that is closed hands that on.
+    var open: [Bool] = [false]
+    var closed: Bool?
+    var isEscaped = false
+    var isClass = false
+    for (character, next) in zip(pattern, Array(pattern.dropFirst()) + [" "]) {
+      let group = closed
+      closed = nil
+      if isEscaped {
+        isEscaped = false
+      } else if character == "\\" {
+        isEscaped = true
+      } else if isClass {
+        isClass = character != "]"
+      } else if character == "[" {
+        isClass = true
+      } else if character == "(" {
+        open.append(false)
+      } else if character == ")" {
+        closed = open.count > 1 ? open.removeLast() : false
+        if closed == true { open[open.count - 1] = true }
+      } else if character == "|" {
+        open[open.count - 1] = true
+      } else if character == "*" || character == "+" || (character == "{" && next.isNumber) {
+        if group == true { return true }
+        open[open.count - 1] = true
+        repetitions += 1
+      }
+    }
+    return repetitions > 6
   }
 }

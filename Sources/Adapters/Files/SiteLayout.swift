@@ -132,7 +132,11 @@ struct SiteLayout {
     let height = map.site.outFeatures
     let scale = strengths.first?.scale ?? 1
     // A file has one scale for a module; what a part has more or less goes into its rows.
-    let factors = strengths.map { $0.scale / scale }
+    let factors = strengths.map { $0.scale == scale ? 1 : $0.scale / scale }
+    guard factors.allSatisfy({ $0.isFinite && $0 != 0 }) else {
+      throw AdapterFolderError.notWritable(
+        format, "of '\(map.site.name)' one part has the scale 0 and another has not.")
+    }
     for slot in slots(parts[0]) {
       let values = try parts.map { try parameter($0, slot) }
       let file = name(map, slot)
@@ -164,18 +168,23 @@ struct SiteLayout {
               throw AdapterFolderError.tensor(file, "it changes outputs that the adapter does not.")
             }
           })
-      case .outputs(let unchanged):
+      case .outputs(let scaled, let unchanged):
         let shape = [height] + values[0].value.shape.dropFirst()
         groups.append(
           FileGroup([file], [shape]) {
             let whole = try unchanged(linear).reshaped(shape).clone()
-            for (value, rows) in zip(values, rows) { try whole.narrowed(0, rows).copyInPlace(value.value.detached()) }
+            for index in values.indices {
+              let value = try Self.times(values[index].value.detached(), scaled ? factors[index] : 1)
+              try whole.narrowed(0, rows[index]).copyInPlace(value)
+            }
             return [whole]
           } read: { tensors in
             let rest = try tensors[0].to(.float32).clone()
-            for (value, rows) in zip(values, rows) {
-              try value.load(tensors[0].narrowed(0, rows))
-              try rest.narrowed(0, rows).copyInPlace(unchanged(linear).reshaped(shape).narrowed(0, rows))
+            for index in values.indices {
+              let own = try tensors[0].narrowed(0, rows[index])
+              try values[index].load(Self.times(own, scaled ? 1 / factors[index] : 1))
+              try rest.narrowed(0, rows[index]).copyInPlace(
+                unchanged(linear).reshaped(shape).narrowed(0, rows[index]))
             }
             guard try rest.isClose(to: unchanged(linear).reshaped(shape), tolerance: 1e-5, relative: 1e-5) else {
               throw AdapterFolderError.tensor(file, "it changes outputs that the adapter does not.")

@@ -17,7 +17,9 @@ struct SiteSlot {
     case rows
     /// One number for each output, in the shape `[outFeatures]` or `[outFeatures, 1]`; rows that nothing adapts have the
     /// value that changes nothing.
-    case outputs(unchanged: @Sendable (Linear) throws -> Tensor)
+    ///
+    /// - Parameter scaled: whether the method's scale multiplies it, so that it follows where a file has another scale.
+    case outputs(scaled: Bool = false, unchanged: @Sendable (Linear) throws -> Tensor)
     /// Says nothing that can be divided among outputs.
     case indivisible
   }

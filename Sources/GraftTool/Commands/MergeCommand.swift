@@ -210,7 +210,11 @@ struct MergeCommand: Command {
     } else {
       let given = adapter.isEmpty ? merged.record.adapters.map(\.folder) : adapter
       let trained = try given.map { try TrainedAdapter(at: $0, data) }
-      let (settings, recipe) = try trained[0].backbone()
+      guard let first = trained.first else {
+        let file = folder.appendingPathComponent(MergeRecord.fileName)
+        throw MergedCheckpointError.record(file.path, problem: "it names no adapter")
+      }
+      let (settings, recipe) = try first.backbone()
       let backbone = try settings.load()
       let inputs = try probe(for: backbone, recipe).inputs.to(backbone.device)
       means = .adapters(trained.map(\.folder), onto: backbone, probe: inputs)
