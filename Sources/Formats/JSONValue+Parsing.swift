@@ -29,7 +29,11 @@ extension JSONValue {
   /// - Throws: `FileError` where the file cannot be read, `JSONError` where it is not JSON.
   public init(contentsOf url: URL, limits: JSONLimits = JSONLimits()) throws {
     let file = try MappedFile(contentsOf: url, access: .mapped)
-    self = try withExtendedLifetime(file) { try JSONValue(parsing: file.bytes, limits: limits) }
+    do {
+      self = try withExtendedLifetime(file) { try JSONValue(parsing: file.bytes, limits: limits) }
+    } catch let error as JSONError {
+      throw JSONFileError(path: url.path, error: error)
+    }
   }
 }
 

@@ -82,8 +82,8 @@ public struct Manifest: Equatable, Sendable {
     let json: JSONValue
     do {
       json = try JSONValue(contentsOf: url)
-    } catch let error as JSONError {
-      throw .malformed(url.path, "\(error)")
+    } catch let error as JSONFileError {
+      throw .malformed(url.path, "\(error.error)")
     } catch let error as FileError where error.code == ENOENT {
       throw .absent(folder.path)
     } catch {

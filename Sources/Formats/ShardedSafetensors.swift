@@ -90,7 +90,7 @@ public final class ShardedSafetensors: Sendable {
   private static func readIndex(_ url: URL) throws -> ([Place], JSONValue?) {
     func malformed(_ reason: String) -> ShardedSafetensorsError { .malformedIndex(url.path, reason) }
     let json: JSONValue
-    do { json = try JSONValue(contentsOf: url) } catch let error as JSONError { throw malformed("\(error)") }
+    do { json = try JSONValue(contentsOf: url) } catch let error as JSONFileError { throw malformed("\(error.error)") }
     guard let object = json.object else { throw malformed("It is \(json.kind), not an object.") }
     guard let weightMap = object["weight_map"]?.object, !weightMap.isEmpty else {
       throw malformed("It has no \"weight_map\" that gives tensors their shards.")

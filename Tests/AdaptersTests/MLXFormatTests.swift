@@ -54,7 +54,10 @@ import Testing
     let input = try Fixture("peft/vit/reference")["input"]
     #expect(try again.features(input).isEqual(to: model.features(input)))
     model.head = try Head(classes: ["a", "b"], features: 12, generator: Generator(seed: 1))
-    #expect(throws: AdapterFolderError.notWritable(.mlx, "mlx-lm has no place for a head, or for biases that train.")) {
+    #expect(
+      throws: AdapterFolderError.notWritable(
+        .mlx, "mlx-lm has no place for a head (leave it out), or for biases that train.")
+    ) {
       try AdapterFolder.save(model, to: folder, as: .mlx)
     }
   }

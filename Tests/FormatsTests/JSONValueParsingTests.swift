@@ -187,4 +187,15 @@ import Testing
     }
     #expect((1..<20_000).contains(accepted))
   }
+
+  @Test func `a damaged file is named`() throws {
+    let url = FileManager.default.temporaryDirectory.appending(path: "damaged-\(UUID().uuidString).json")
+    defer { try? FileManager.default.removeItem(at: url) }
+    try Data(#"{"a": 1,"#.utf8).write(to: url)
+    let error = try #require(throws: JSONFileError.self) { try JSONValue(contentsOf: url) }
+    #expect(error.path == url.path && error.error.offset == 8)
+    #expect(
+      error.description == "'\(url.path)', byte 8: \(error.error.problem). The file is damaged, or not the JSON it "
+        + "should be: copy it again.")
+  }
 }

@@ -95,7 +95,7 @@ import Testing
     #expect(
       try complaint(fixture, 1, "convert", adapter, "--model", model, "--to", "mlx")
         == """
-        error: The adapter cannot be written for mlx-lm: mlx-lm has no place for a head, or for biases that train.
+        error: The adapter cannot be written for mlx-lm: mlx-lm has no place for a head (leave it out), or for biases that train.
 
         """)
     #expect(try complaint(fixture, 64, "convert", adapter, "--model", model, "--to", "onnx").contains("'onnx'"))

@@ -41,7 +41,9 @@ public enum AdapterFolder {
       let (configuration, groups, holdsHead) = try peftFiles(model, names)
       guard holdsHead || model.head == nil else {
         throw AdapterFolderError.notWritable(
-          .peft, "the network that PEFT would wrap has no classifier for the head. Save it in Graft's format.")
+          .peft,
+          "the network that PEFT would wrap has no classifier for the head. Leave the head out, or save "
+            + "it in Graft's format.")
       }
       files = AdapterFiles(
         [(PEFTFormat.configurationName, configuration)], [(PEFTFormat.weightsName, try groups.tensors())])

@@ -83,7 +83,8 @@ enum MLXFormat {
     default: throw AdapterFolderError.notWritable(.mlx, "mlx-lm has LoRA and DoRA only.")
     }
     guard model.head == nil, isPlain else {
-      throw AdapterFolderError.notWritable(.mlx, "mlx-lm has no place for a head, or for biases that train.")
+      throw AdapterFolderError.notWritable(
+        .mlx, "mlx-lm has no place for a head (leave it out), or for biases that train.")
     }
     let modules = PEFTModules(model.backbone, names ?? .current(model.backbone))
     let layout = try layout(model.adapter, in: modules)

@@ -50,9 +50,13 @@ struct ConvertCommand: Command {
     let names = labels.map { list($0).array?.compactMap(\.string) ?? [] }
     let loaded = try AdapterFolder.read(from: trained.folder, onto: backbone, labels: names)
     for note in loaded.notes { console.note(note) }
+    if names != nil, loaded.model.head == nil { console.warn("--labels: the adapter has no classifier to name") }
     var model = loaded.model
     if withoutHead { model.head = nil }
     let deviation = try await Self.write(model, as: format, to: output)
+    if let head = model.head, format == .peft {
+      console.note("PEFT's files name no classes; give them back with --labels \(head.classes.joined(separator: ","))")
+    }
     let method = type(of: model.adapter.configuration).method.lowercased()
     console.result(
       """

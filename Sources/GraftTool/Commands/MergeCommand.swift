@@ -88,15 +88,18 @@ struct MergeCommand: Command {
   // MARK: Merging
 
   private func merge(to output: URL, _ console: Console) async throws {
-    let (backbone, size, work) = try prepared(output)
+    if approximate, data.data == nil {
+      console.warn("the gates are averaged over noise; give --data for those of real images")
+    }
+    let (backbone, usage, work) = try prepared(output)
     let outcome = try await Compute.run { try work() }
-    report(outcome, of: backbone, size: size, output, console)
+    report(outcome, of: backbone, usage: usage, output, console)
     try console.json(Self.json(outcome, output).text(.readable))
   }
 
   /// All that can be refused before the work, and the work.
   private func prepared(_ output: URL) throws
-    -> (backbone: VisionTransformer, size: Int, work: @Sendable () throws -> MergedCheckpoint.Outcome)
+    -> (backbone: VisionTransformer, usage: String, work: @Sendable () throws -> MergedCheckpoint.Outcome)
   {
     let terms = try adapter.map { try Self.term($0) }
     let trained = try terms.map { try TrainedAdapter(at: $0.path, data) }
@@ -120,7 +123,8 @@ struct MergeCommand: Command {
         throw MixtureRefused(error: error)
       }
     }
-    return (backbone, recipe.imageSize, work)
+    let pooling = settings.pooling == nil ? "" : " --pooling \(settings.poolingName)"
+    return (backbone, "--image-size \(size(for: backbone, recipe))\(pooling)", work)
   }
 
   /// `runs/a@0.5` is the folder `runs/a` with the weight 0.5, unless there is a folder of that whole name.
@@ -135,9 +139,14 @@ struct MergeCommand: Command {
     return (String(text[..<at]), weight)
   }
 
-  private func probe(for backbone: VisionTransformer, _ recipe: TrainingConfiguration) throws -> Probe {
+  /// The recipe's image size in whole patches.
+  private func size(for backbone: VisionTransformer, _ recipe: TrainingConfiguration) -> Int {
     let patch = backbone.configuration.patchSize
-    let size = max(1, recipe.imageSize / patch) * patch
+    return max(1, recipe.imageSize / patch) * patch
+  }
+
+  private func probe(for backbone: VisionTransformer, _ recipe: TrainingConfiguration) throws -> Probe {
+    let size = size(for: backbone, recipe)
     guard let folder = data.data else { return try .noise(count: probe, size: size) }
     return try .images(
       of: AssetFolder.find(folder, .data, place: "--data"), count: probe, size: size,
@@ -145,7 +154,8 @@ struct MergeCommand: Command {
   }
 
   private func report(
-    _ outcome: MergedCheckpoint.Outcome, of backbone: VisionTransformer, size: Int, _ output: URL, _ console: Console
+    _ outcome: MergedCheckpoint.Outcome, of backbone: VisionTransformer, usage: String, _ output: URL,
+    _ console: Console
   ) {
     let record = outcome.record
     for rounding in outcome.roundings {
@@ -158,7 +168,9 @@ struct MergeCommand: Command {
       console.warn("the adapters have \(outcome.heads) classifiers, which do not add up: none is written")
     }
     if let own = backbone.beside.classifier?.weight.shape.first {
-      console.note("the checkpoint keeps its own classifier of \(own) classes, which was trained before the adapter")
+      console.warn(
+        "the checkpoint keeps its own classifier of \(own) classes, from before the adapter: programs that read it with "
+          + "the checkpoint do not get the adapter's")
     }
     var text = ""
     for part in record.adapters {
@@ -170,7 +182,7 @@ struct MergeCommand: Command {
     if let classes = outcome.classes {
       let head = output.appendingPathComponent(MergedCheckpoint.headName).path
       text += "classifier \(classes.count) classes in \(head)\n"
-      console.note("to use it: graft predict \(head) --model \(output.path) --image-size \(size) IMAGE")
+      console.note("to use it: graft predict \(head) --model \(output.path) \(usage) IMAGE")
     }
     if record.keepsOriginals { text += "originals  kept\n" }
     console.result(text + "checkpoint \(output.path)\n")

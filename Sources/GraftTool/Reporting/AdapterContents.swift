@@ -40,6 +40,13 @@ struct AdapterContents {
     fingerprint = own["backbone"]?["fingerprint"]?.string
     classes = own["classes"]?.array?.compactMap(\.string) ?? []
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+    if !names.contains(where: { $0.hasSuffix(".safetensors") }) {
+      if let pickle = names.first(where: { $0.hasSuffix(".bin") }) {
+        let path = folder.appendingPathComponent(pickle).path
+        throw AdapterFolderError.pickle(path, safetensors: path.dropLast(".bin".count) + ".safetensors")
+      }
+      throw AdapterFolderError.noWeights(folder.path, expected: "adapter_model.safetensors")
+    }
     tensors = try names.filter { $0.hasSuffix(".safetensors") }.flatMap { name in
       let file = try SafetensorsFile(contentsOf: folder.appendingPathComponent(name))
       return try file.tensors.map { info in
