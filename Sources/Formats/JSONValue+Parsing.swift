@@ -26,7 +26,7 @@ extension JSONValue {
   }
 
   /// Reads a file that holds one JSON text; its size is checked before it is read.
-  /// - Throws: `FileError` where the file cannot be read, `JSONError` where it is not JSON.
+  /// - Throws: `FileError` where the file cannot be read, `JSONFileError` where it is not JSON.
   public init(contentsOf url: URL, limits: JSONLimits = JSONLimits()) throws {
     let file = try MappedFile(contentsOf: url, access: .mapped)
     do {

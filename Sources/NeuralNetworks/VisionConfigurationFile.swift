@@ -42,8 +42,8 @@ struct VisionConfigurationFile {
         throw LoadError.configuration(file: url.path, problem: "it holds \(json.kind), not an object.")
       }
       return json
-    } catch let error as JSONError {
-      throw LoadError.configuration(file: url.path, problem: "it is not JSON. \(error)")
+    } catch let error as JSONFileError {
+      throw LoadError.configuration(file: url.path, problem: "it is not JSON. \(error.error)")
     }
   }
 

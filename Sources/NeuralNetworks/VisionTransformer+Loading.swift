@@ -17,7 +17,7 @@ extension VisionTransformer {
   ///   - pooling: how tokens become features; nil for what the model was trained with.
   ///   - heads: attention heads, where no file says it and width / 64 is wrong.
   ///   - activation: of the MLP, where no file says it.
-  /// - Throws: `LoadError`, `SafetensorsError`, `JSONError` or `FileError`, naming file and tensor.
+  /// - Throws: `LoadError`, `SafetensorsError`, `JSONFileError` or `FileError`, naming file and tensor.
   public convenience init(
     from folder: URL, device: Device = .cpu, pooling: VisionTransformerConfiguration.Pooling? = nil, heads: Int? = nil,
     activation: VisionTransformerConfiguration.Activation? = nil

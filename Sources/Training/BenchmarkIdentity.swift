@@ -30,7 +30,7 @@ struct BenchmarkIdentity: Sendable {
 
   /// Writes the settings, or compares them with those already there.
   ///
-  /// - Throws: `BenchmarkError.changed`; `FileError`, `JSONError`.
+  /// - Throws: `BenchmarkError.changed`; `FileError`, `JSONFileError`.
   func check(in folder: URL) throws {
     let file = folder.appendingPathComponent(Self.fileName)
     var all = settings

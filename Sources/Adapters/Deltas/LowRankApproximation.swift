@@ -28,7 +28,11 @@ extension WeightDelta {
         return try LowRankApproximation(of: dense, left: nil, right: nil, rank: rank, dtype: dtype)
       }
       return try factored.withThreadsForItsSize {
-        if dtype == .float32, let through = try factored.throughGrams(rank: rank) { return through }
+        if dtype == .float32,
+          let through = try withFullPrecision(on: factored.up.device, { try factored.throughGrams(rank: rank) })
+        {
+          return through
+        }
         let (left, right) = (try factored.up.qr(), try factored.down.transposed().qr())
         return try LowRankApproximation(
           of: left.r.matmul(right.r.transposed()) * factored.scale, left: left.q, right: right.q, rank: rank,
@@ -75,10 +79,10 @@ extension LowRankDelta {
   /// Threads cost more than they save on thin factors.
   /// The same through the Gram matrices of the factors, in float64: with `AAᵀ = R Rᵀ`, the eigenvalues of `Rᵀ BᵀB R` are the
   /// squares of the singular values of `BA`. A fraction of the work of two QR decompositions, at the price of half of
-  /// float64's digits: enough for factors that were rounded to float32, unless the values wanted span five orders of
-  /// magnitude or more.
+  /// float64's digits: enough for factors that were rounded to float32, unless the values wanted are small beside the
+  /// factors, as where they nearly cancel.
   ///
-  /// - Returns: nil where they do, or where there are fewer than `rank`.
+  /// - Returns: nil where they are, or where there are fewer than `rank`.
   fileprivate func throughGrams(rank: Int) throws -> LowRankApproximation? {
     guard down.shape[0] >= rank else { return nil }
     let (vectors, squares) = try down.matmul(down.transposed()).eigenvectors()
@@ -86,7 +90,8 @@ extension LowRankDelta {
     let gram = try up.transposed().matmul(up)
     let (turns, energies) = try (root.transposed().matmul(gram).matmul(root) * (scale * scale)).eigenvectors()
     let values = try energies.doubles()
-    guard let largest = values.first, largest > 0, values[rank - 1] >= 1e-10 * largest else { return nil }
+    let bound = try squares.sum().item() * up.squared().sum().item() * scale * scale
+    guard bound > 0, values[rank - 1] >= 1e-4 * bound else { return nil }
     let singular = try energies.narrowed(0, 0..<rank).sqrt()
     let basis = try root.matmul(turns.narrowed(1, 0..<rank))
     let half = try singular.sqrt()

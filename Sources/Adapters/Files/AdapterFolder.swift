@@ -75,7 +75,7 @@ public enum AdapterFolder {
   ///   - labels: the names of the classes, for a head whose file has none.
   ///   - allowingOtherBackbone: whether a network of another fingerprint than the one trained on is accepted. Only Graft's
   ///     own folders know theirs.
-  /// - Throws: `AdapterFolderError` listing what does not fit; `SafetensorsError`, `JSONError` or `FileError` for damaged files.
+  /// - Throws: `AdapterFolderError` listing what does not fit; `SafetensorsError`, `JSONFileError` or `FileError` for damaged files.
   public static func read(
     from folder: URL, onto backbone: any Backbone, labels: [String]? = nil, allowingOtherBackbone: Bool = false
   ) throws -> LoadedAdapter {

@@ -234,7 +234,10 @@ struct MergeCommand: Command {
     }
     let outcome = try await Compute.run { try merged.write(by: means, to: output) }
     var text = "restored   \(outcome.restored) tensors \(what)\n"
-    if let deviation = outcome.deviation { text += Self.text(deviation, isApproximate: false) }
+    // Of an approximate merge this would be the merge's own error.
+    if let deviation = outcome.deviation, !merged.record.isApproximate {
+      text += Self.text(deviation, isApproximate: false)
+    }
     text +=
       outcome.isExact
       ? "sha256     \(outcome.digest.prefix(12))…, the base's: bit-exact\n"

@@ -24,7 +24,7 @@ struct AdapterContents {
     let norm: Double
   }
 
-  /// - Throws: `AdapterFolderError` for a folder of no known program; `JSONError`, `SafetensorsError` or `FileError` for damaged
+  /// - Throws: `AdapterFolderError` for a folder of no known program; `JSONFileError`, `SafetensorsError` or `FileError` for damaged
   ///   files.
   init(of folder: URL) throws {
     self.folder = folder
