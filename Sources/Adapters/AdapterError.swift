@@ -43,6 +43,11 @@ public enum AdapterError: Error, Equatable, CustomStringConvertible {
     }
   }
 
+  /// - Throws: `outOfRange` unless `rate` is a probability below 1.
+  static func checkRate(_ name: String, _ rate: Double) throws(AdapterError) {
+    guard (0..<1).contains(rate) else { throw .outOfRange(name, rate, "0 ..< 1") }
+  }
+
   private static func divisors(_ first: Int, _ second: Int) -> String {
     (1...max(1, min(first, second, 512))).filter { first % $0 == 0 && second % $0 == 0 }
       .map(String.init).joined(separator: ", ")

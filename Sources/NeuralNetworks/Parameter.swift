@@ -30,7 +30,7 @@ public final class Parameter: @unchecked Sendable {
     try withoutGradients {
       // Checked in this dtype: a finite float64 can be infinite in float32.
       let source = try source.to(value.dtype)
-      if source.dtype.isFloatingPoint, try source.isFinite().all().item() == 0 { throw ParameterError.notFinite(name) }
+      if source.dtype.isFloatingPoint, try !source.isAllFinite() { throw ParameterError.notFinite(name) }
       try value.copyInPlace(source)
     }
   }

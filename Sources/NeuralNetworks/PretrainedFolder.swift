@@ -65,7 +65,7 @@ public struct PretrainedFolder: Sendable {
       for (source, wanted) in try pieces(of: name, value) {
         let original = try files.tensor(source)
         let written = try wanted.to(original.dtype).contiguous()
-        guard try written.isFinite().all().item() == 1 else {
+        guard try written.isAllFinite() else {
           throw PretrainedFolderError.notFinite(source, original.dtype)
         }
         guard try !written.isEqual(to: original), try !isUnchanged(wanted, original) else { continue }

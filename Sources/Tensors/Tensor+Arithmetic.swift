@@ -42,6 +42,8 @@ extension Tensor {
   public func or(_ other: Tensor) throws -> Tensor { try binary("or", CT_LOGICAL_OR, other) }
   public func not() throws -> Tensor { try unary("not", CT_LOGICAL_NOT) }
   public func isFinite() throws -> Tensor { try unary("isFinite", CT_ISFINITE) }
+  /// Whether no element is NaN or infinite.
+  public func isAllFinite() throws -> Bool { try isFinite().all().item() == 1 }
 
   public func negated() throws -> Tensor { try unary("negated", CT_NEG) }
   public func exp() throws -> Tensor { try unary("exp", CT_EXP) }

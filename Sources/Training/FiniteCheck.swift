@@ -11,7 +11,7 @@ final class FiniteCheck: Adaptation, @unchecked Sendable {
 
   func output(of linear: Linear, input: Tensor, pass: ForwardPass) throws -> Tensor {
     let output = try wrapped.output(of: linear, input: input, pass: pass)
-    if firstSite == nil, try output.isFinite().all().item() == 0 { firstSite = linear.site.name }
+    if firstSite == nil, try !output.isAllFinite() { firstSite = linear.site.name }
     return output
   }
 
@@ -21,7 +21,7 @@ final class FiniteCheck: Adaptation, @unchecked Sendable {
 
   func output(of branch: Branch, _ state: BranchState, pass: ForwardPass) throws -> Tensor {
     let output = try wrapped.output(of: branch, state, pass: pass)
-    if firstSite == nil, try output.isFinite().all().item() == 0 { firstSite = branch.name }
+    if firstSite == nil, try !output.isAllFinite() { firstSite = branch.name }
     return output
   }
 

@@ -65,7 +65,7 @@ public final class Optimizer {
       guard norm.isFinite else {
         for parameter in parameters {
           guard let gradient = try parameter.value.gradient() else { continue }
-          if try gradient.isFinite().all().item() == 0 { throw OptimizerError.gradientNotFinite(parameter.name) }
+          if try !gradient.isAllFinite() { throw OptimizerError.gradientNotFinite(parameter.name) }
         }
         // Every gradient is finite and the norm overflows float32.
         throw OptimizerError.gradientNotFinite(try largestGradient())

@@ -243,7 +243,7 @@ final class TrainingLoop {
     var site = check.firstSite
     if site == nil, let head = model.head {
       let logits = try withoutGradients { try head(features.to(.float32)) }
-      if try logits.isFinite().all().item() == 0 { site = "head" }
+      if try !logits.isAllFinite() { site = "head" }
     }
     return .notFinite(
       .init(

@@ -161,4 +161,11 @@ import Testing
     #expect(error.operands == ["[3] float64", "[2, 3] float32"])
     #expect(try a.doubles() == [1, -2, 4])
   }
+
+  @Test func `a tensor is finite where every element is`() throws {
+    #expect(try Tensor([1.0, -2]).isAllFinite())
+    #expect(try !Tensor([1, Double.nan]).isAllFinite())
+    #expect(try !Tensor([-Double.infinity, 0]).isAllFinite())
+    #expect(try Tensor.zeros([0]).isAllFinite())
+  }
 }

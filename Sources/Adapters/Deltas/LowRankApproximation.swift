@@ -13,8 +13,9 @@ extension WeightDelta {
   /// `up = U_r √S_r`, `down = √S_r V_rᵀ`: column `k` of `up` and row `k` of `down` are equally long.
   ///
   /// What has a low-rank form `BA` is never made dense: with `B = Q₁R₁` and `Aᵀ = Q₂R₂` the decomposition is that of the
-  /// small `R₁R₂ᵀ`. In float64 throughout, outside the graph. The same change gives the same numbers: in each row of
-  /// `down` the entry of largest magnitude is positive, and where ΔW has a rank below `rank` the rest is zeros.
+  /// small `R₁R₂ᵀ`, in float64, or for factors in float32 and values that are not small beside them that of their Gram
+  /// matrices. Outside the graph. The same change gives the same numbers: in each row of `down` the entry of largest
+  /// magnitude is positive, and where ΔW has a rank below `rank` the rest is zeros.
   ///
   /// - Parameter rank: `1 ... min(inFeatures, outFeatures)`
   /// - Throws: `WeightDeltaError.rank`, `.nonFinite`
@@ -46,7 +47,7 @@ extension LowRankApproximation {
   /// Of `left · core · rightᵀ`, where `left` and `right`, identities if nil, have orthonormal columns.
   fileprivate init(of core: Tensor, left: Tensor?, right: Tensor?, rank: Int, dtype: DType) throws {
     // LAPACK would not end, or would end with anything.
-    guard try core.isFinite().all().item() == 1 else { throw WeightDeltaError.nonFinite }
+    guard try core.isAllFinite() else { throw WeightDeltaError.nonFinite }
     let (u, s, v) = try core.svd()
     let (outFeatures, inFeatures) = (left?.shape[0] ?? core.shape[0], right?.shape[0] ?? core.shape[1])
     let values = try s.doubles()
@@ -63,7 +64,7 @@ extension LowRankApproximation {
     up = try left?.matmul(up) ?? up
     down = try right.map { try down.matmul($0.transposed()) } ?? down
     if kept > 0 {
-      let signs = try down.gathered(1, down.abs().argmax(1, keep: true)).sign()
+      let signs = try down.signsOfRows()
       (up, down) = (try up * signs.transposed(), try down * signs)
     }
     if kept < rank {
@@ -76,8 +77,7 @@ extension LowRankApproximation {
 }
 
 extension LowRankDelta {
-  /// Threads cost more than they save on thin factors.
-  /// The same through the Gram matrices of the factors, in float64: with `AAᵀ = R Rᵀ`, the eigenvalues of `Rᵀ BᵀB R` are the
+  /// The decomposition through the Gram matrices of the factors, in float64: with `AAᵀ = R Rᵀ`, the eigenvalues of `Rᵀ BᵀB R` are the
   /// squares of the singular values of `BA`. A fraction of the work of two QR decompositions, at the price of half of
   /// float64's digits: enough for factors that were rounded to float32, unless the values wanted are small beside the
   /// factors, as where they nearly cancel.
@@ -98,7 +98,7 @@ extension LowRankDelta {
     let left = try basis / half * scale
     let right = try (gram.matmul(basis) / (singular * half) * (scale * scale)).transposed()
     let rows = try right.to(.float32).matmul(down.to(.float32))
-    let signs = try rows.gathered(1, rows.abs().argmax(1, keep: true)).sign()
+    let signs = try rows.signsOfRows()
     let total = values.reduce(0, +)
     return LowRankApproximation(
       delta: LowRankDelta(
@@ -106,6 +106,7 @@ extension LowRankDelta {
       relativeError: (values.dropFirst(rank).reduce(0, +) / total).squareRoot())
   }
 
+  /// Threads cost more than they save on thin factors.
   fileprivate func withThreadsForItsSize<Result>(_ body: () throws -> Result) rethrows -> Result {
     let rank = Double(down.shape[0])
     let operations = rank * rank * Double(outFeatures + inFeatures)
@@ -114,9 +115,12 @@ extension LowRankDelta {
 }
 
 extension Tensor {
+  /// The sign of each row's entry of largest magnitude, `[rows, 1]`.
+  fileprivate func signsOfRows() throws -> Tensor { try gathered(1, abs().argmax(1, keep: true)).sign() }
+
   /// Of this symmetric matrix without negative eigenvalues, which come in descending order.
   fileprivate func eigenvectors() throws -> (vectors: Tensor, values: Tensor) {
-    guard try isFinite().all().item() == 1 else { throw WeightDeltaError.nonFinite }
+    guard try isAllFinite() else { throw WeightDeltaError.nonFinite }
     let (u, s, _) = try svd()
     return (u, s)
   }

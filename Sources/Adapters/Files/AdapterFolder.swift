@@ -31,7 +31,7 @@ public enum AdapterFolder {
   public static func save(
     _ model: AdaptedModel, to folder: URL, as format: AdapterFormat = .graft, names: ModuleNames? = nil
   ) throws {
-    for parameter in model.parameters where try parameter.value.detached().isFinite().all().item() == 0 {
+    for parameter in model.parameters where try !parameter.value.detached().isAllFinite() {
       throw AdapterFolderError.notFinite(parameter.name, file: nil)
     }
     let files: AdapterFiles

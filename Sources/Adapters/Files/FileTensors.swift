@@ -62,7 +62,7 @@ extension [FileGroup] {
           guard tensor.shape == shape else {
             throw AdapterFolderError.shape(name, file: file.url.path, expected: shape, found: tensor.shape)
           }
-          guard tensor.dtype.isFloatingPoint, try tensor.isFinite().all().item() == 1 else {
+          guard tensor.dtype.isFloatingPoint, try tensor.isAllFinite() else {
             throw AdapterFolderError.notFinite(name, file: file.url.path)
           }
           return tensor

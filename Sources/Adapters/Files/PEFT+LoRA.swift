@@ -31,11 +31,6 @@ extension LoRA: PEFTMethod {
     return try peftFiles(layout, adapter, in: modules, usesDoRA: false)
   }
 
-  func strength(at site: Site) -> (rank: Int, scale: Double) {
-    let settings = settings(at: site)
-    return (settings.rank, settings.scale)
-  }
-
   static func slots(hasBias: Bool) -> [SiteSlot] {
     [
       SiteSlot(ours: "lora_A", theirs: "lora_A.weight", extent: .ranks),

@@ -25,12 +25,7 @@ extension LoHa: PEFTMethod {
     let slots = [
       ("hada_w1_a", SiteSlot.Extent.rows), ("hada_w1_b", .ranks), ("hada_w2_a", .rows), ("hada_w2_b", .ranks),
     ].map { SiteSlot(ours: $0, theirs: $0, extent: $1) }
-    let layout = try SiteLayout(
-      adapter, in: modules, slots: { _ in slots },
-      strength: { site in
-        let settings = settings(at: site)
-        return (settings.rank, settings.scale)
-      })
+    let layout = try SiteLayout(adapter, in: modules, slots: { _ in slots }, strength: strength)
     let patterns = PEFTPatterns(layout.modules) { $1 * Double($0) }
     return PEFTFiles(
       groups: layout.groups,
@@ -69,14 +64,13 @@ extension LoKr: PEFTMethod {
     try modules.checkPlain(adapter, "LoKr")
     let prefix = Set(adapter.parameters.map(\.name))
     let names = ["lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b"]
-    let layout = try SiteLayout(adapter, in: modules) { site in
-      names.filter { prefix.contains("\(site.name).\($0)") }.map {
-        SiteSlot(ours: $0, theirs: $0, extent: .indivisible)
-      }
-    } strength: { site in
-      let settings = settings(at: site)
-      return (settings.rank, settings.scale)
-    }
+    let layout = try SiteLayout(
+      adapter, in: modules,
+      slots: { site in
+        names.filter { prefix.contains("\(site.name).\($0)") }.map {
+          SiteSlot(ours: $0, theirs: $0, extent: .indivisible)
+        }
+      }, strength: strength)
     let patterns = PEFTPatterns(layout.modules) { $1 * Double($0) }
     return PEFTFiles(
       groups: layout.groups,

@@ -47,8 +47,8 @@ public struct Merge: Sendable {
         }
       }
       for site in backbone.sites {
-        let change = try Self.change(of: backbone.linear(at: site), by: terms)
-        try Self.add(change, to: backbone.linear(at: site), into: &sums)
+        let linear = try backbone.linear(at: site)
+        try Self.add(Self.change(of: linear, by: terms), to: linear, into: &sums)
       }
       return try Self.rounded(sums)
     }
@@ -96,7 +96,7 @@ public struct Merge: Sendable {
     }
     if let branch = adapter.branches.keys.min() { throw MergeError.noLinearChange(method: method, branch) }
     if adapter.sequence != nil { throw MergeError.noLinearChange(method: method, "the sequence of tokens") }
-    for parameter in adapter.parameters where try parameter.value.detached().isFinite().all().item() != 1 {
+    for parameter in adapter.parameters where try !parameter.value.detached().isAllFinite() {
       throw MergeError.notFinite(parameter.name)
     }
   }
@@ -144,7 +144,7 @@ public struct Merge: Sendable {
     var rounded: [String: Tensor] = [:]
     for (name, sum) in sums.sorted(by: { $0.key < $1.key }) {
       let tensor = try sum.to(.float32)
-      guard try tensor.isFinite().all().item() == 1 else { throw MergeError.notFinite(name) }
+      guard try tensor.isAllFinite() else { throw MergeError.notFinite(name) }
       rounded[name] = tensor
     }
     return rounded

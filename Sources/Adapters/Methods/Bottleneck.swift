@@ -76,9 +76,8 @@ public struct Bottleneck: Hashable, Sendable {
   func validate() throws(AdapterError) {
     // Bounded, because a file of settings is believed before any file of tensors has been seen.
     if let width, !(1...65_536).contains(width) { throw .outOfRange("width", Double(width), "1 to 65536") }
-    for (name, rate) in [("dropout", dropout), ("dropPath", dropPath)] where !(0..<1).contains(rate) {
-      throw .outOfRange(name, rate, "0 ..< 1")
-    }
+    try AdapterError.checkRate("dropout", dropout)
+    try AdapterError.checkRate("dropPath", dropPath)
     switch scale {
     case .fixed(let scale), .learned(let scale):
       guard scale.isFinite, scale != 0 else { throw .outOfRange("scale", scale, "a finite number other than 0") }
@@ -144,7 +143,8 @@ extension Bottleneck.Initialization {
       )
     case .zeroUp:
       return (
-        try uniform(down, 1 / Double(width).squareRoot()), try zeros([hidden]), try zeros(up), try zeros([width])
+        try .kaimingUniform(down, device: device, from: generator), try zeros([hidden]), try zeros(up),
+        try zeros([width])
       )
     }
   }

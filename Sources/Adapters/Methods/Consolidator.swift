@@ -65,7 +65,7 @@ public struct Consolidator: AdapterConfiguration {
     }
     for count in groups where count < 1 { throw AdapterError.outOfRange("groups", Double(count), "at least 1") }
     if let blockWidth, blockWidth < 1 { throw AdapterError.outOfRange("blockWidth", Double(blockWidth), "at least 1") }
-    guard (0..<1).contains(dropPath) else { throw AdapterError.outOfRange("dropPath", dropPath, "0 ..< 1") }
+    try AdapterError.checkRate("dropPath", dropPath)
     for site in sites {
       let narrow = min(site.inFeatures, site.outFeatures)
       if let blockWidth, !narrow.isMultiple(of: blockWidth) {

@@ -39,10 +39,8 @@ public struct LoHa: RankedConfiguration {
 
   public func validate(_ sites: [Site]) throws {
     try validateRanks(sites)
-    guard (0..<1).contains(rankDropout) else { throw AdapterError.outOfRange("rankDropout", rankDropout, "0 ..< 1") }
-    guard (0..<1).contains(moduleDropout) else {
-      throw AdapterError.outOfRange("moduleDropout", moduleDropout, "0 ..< 1")
-    }
+    try AdapterError.checkRate("rankDropout", rankDropout)
+    try AdapterError.checkRate("moduleDropout", moduleDropout)
   }
 
   public func parts(for sites: [Site], of backbone: any Backbone, generator: Generator) throws -> AdapterParts {
@@ -114,20 +112,4 @@ struct LoHaLayer: SiteAdapter {
   }
 
   func delta(of linear: Linear) throws -> SiteDelta? { SiteDelta(weight: try hadamard()) }
-}
-
-extension Tensor {
-  /// Uniform on ±1/√columns, as PEFT starts a matrix.
-  static func kaimingUniform(_ shape: [Int], device: Device, from generator: Generator) throws -> Tensor {
-    let bound = 1 / Double(shape[shape.count - 1]).squareRoot()
-    return try .uniform(shape, -bound, bound, device: device, from: generator)
-  }
-}
-
-extension Generator {
-  /// True with this probability.
-  func drops(_ probability: Double) throws -> Bool {
-    guard probability > 0 else { return false }
-    return try Tensor.uniform([], from: self).item() < probability
-  }
 }

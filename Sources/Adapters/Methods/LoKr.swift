@@ -64,10 +64,8 @@ public struct LoKr: RankedConfiguration {
     guard rank >= 1 else { throw AdapterError.outOfRange("rank", Double(rank), "at least 1") }
     try validateRanks(sites) { _ in .max }
     if let factor, factor < 1 { throw AdapterError.outOfRange("factor", Double(factor), "at least 1") }
-    guard (0..<1).contains(rankDropout) else { throw AdapterError.outOfRange("rankDropout", rankDropout, "0 ..< 1") }
-    guard (0..<1).contains(moduleDropout) else {
-      throw AdapterError.outOfRange("moduleDropout", moduleDropout, "0 ..< 1")
-    }
+    try AdapterError.checkRate("rankDropout", rankDropout)
+    try AdapterError.checkRate("moduleDropout", moduleDropout)
   }
 
   public func parts(for sites: [Site], of backbone: any Backbone, generator: Generator) throws -> AdapterParts {

@@ -52,7 +52,7 @@ public struct LoRA: RankedConfiguration {
 
   public func validate(_ sites: [Site]) throws {
     try validateRanks(sites)
-    guard (0..<1).contains(dropout) else { throw AdapterError.outOfRange("dropout", dropout, "0 ..< 1") }
+    try AdapterError.checkRate("dropout", dropout)
   }
 
   public func parts(for sites: [Site], of backbone: any Backbone, generator: Generator) throws -> AdapterParts {
@@ -70,8 +70,7 @@ public struct LoRA: RankedConfiguration {
   func freshDown(_ inFeatures: Int, device: Device, generator: Generator) throws -> Tensor {
     switch initialization {
     case .kaiming:
-      let bound = 1 / Double(inFeatures).squareRoot()
-      return try .uniform([rank, inFeatures], -bound, bound, device: device, from: generator)
+      return try .kaimingUniform([rank, inFeatures], device: device, from: generator)
     case .gaussian:
       return try .normal([rank, inFeatures], deviation: 1 / Double(rank), device: device, from: generator)
     }

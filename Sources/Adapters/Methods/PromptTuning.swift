@@ -36,7 +36,7 @@ public struct PromptTuning: AdapterConfiguration {
 
   public func validate(_ sites: [Site]) throws {
     guard (1...65_536).contains(tokens) else { throw AdapterError.outOfRange("tokens", Double(tokens), "1 to 65536") }
-    guard (0..<1).contains(dropout) else { throw AdapterError.outOfRange("dropout", dropout, "0 ..< 1") }
+    try AdapterError.checkRate("dropout", dropout)
   }
 
   public func parts(for sites: [Site], of backbone: any Backbone, generator: Generator) throws -> AdapterParts {

@@ -4,6 +4,8 @@ import NeuralNetworks
 public protocol RankedConfiguration: AdapterConfiguration {
   var rank: Int { get set }
   var alpha: Double { get set }
+  /// What multiplies the update.
+  var scale: Double { get }
   /// Where rank or alpha are others than those of the method, by the site's name.
   var overrides: [String: SiteOverride] { get set }
 }
@@ -28,6 +30,12 @@ extension RankedConfiguration {
     settings.alpha = override.alpha ?? alpha
     settings.overrides = [:]
     return settings
+  }
+
+  /// The rank and the scale of one site.
+  func strength(at site: Site) -> (rank: Int, scale: Double) {
+    let settings = settings(at: site)
+    return (settings.rank, settings.scale)
   }
 
   /// - Throws: `AdapterError.unknown` for an override of a site that is not adapted, `.outOfRange` for an alpha that is not

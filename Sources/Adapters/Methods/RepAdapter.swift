@@ -46,7 +46,7 @@ public struct RepAdapter: AdapterConfiguration {
     for site in sites where site.inFeatures % groups != 0 {
       throw AdapterError.groups(groups, of: site.inFeatures, "the inputs of '\(site.name)'")
     }
-    guard (0..<1).contains(dropout) else { throw AdapterError.outOfRange("dropout", dropout, "0 ..< 1") }
+    try AdapterError.checkRate("dropout", dropout)
     guard scale.isFinite else { throw AdapterError.outOfRange("scale", scale, "a finite number") }
   }
 

@@ -72,7 +72,7 @@ public struct MixtureOfAdapters: AdapterConfiguration {
   public func validate(_ sites: [Site]) throws {
     guard !ranks.isEmpty else { throw AdapterError.noExperts }
     guard (1...ranks.count).contains(topK) else { throw AdapterError.topK(topK, experts: ranks.count) }
-    guard (0..<1).contains(dropConnect) else { throw AdapterError.outOfRange("dropConnect", dropConnect, "0 ..< 1") }
+    try AdapterError.checkRate("dropConnect", dropConnect)
     guard auxiliaryWeight >= 0, auxiliaryWeight.isFinite else {
       throw AdapterError.outOfRange("auxiliaryWeight", auxiliaryWeight, "0 or more")
     }
