@@ -53,17 +53,32 @@ let package = Package(
       ]),
     .target(name: "Tensors", dependencies: ["CTorch"], swiftSettings: swiftSettings),
     .target(name: "Formats", dependencies: [crypto], swiftSettings: swiftSettings),
+    .target(name: "Tokenizers", dependencies: ["Formats", crypto], swiftSettings: swiftSettings),
     .target(name: "Reports", dependencies: ["Formats", crypto], swiftSettings: swiftSettings),
     .target(name: "Datasets", dependencies: ["CImageCodecs", "Formats", crypto], swiftSettings: swiftSettings),
     .target(name: "NeuralNetworks", dependencies: ["Tensors", "Formats", crypto], swiftSettings: swiftSettings),
     .target(name: "Adapters", dependencies: ["NeuralNetworks", "Tensors", "Formats"], swiftSettings: swiftSettings),
     .target(
+      name: "Mixing", dependencies: ["Adapters", "NeuralNetworks", "Tensors", "Formats", "Reports"],
+      swiftSettings: swiftSettings),
+    .target(
       name: "Training",
-      dependencies: ["Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Reports", logging],
+      dependencies: [
+        "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers", "Reports", logging,
+      ],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "Studies",
+      dependencies: [
+        "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers", "Reports",
+      ],
       swiftSettings: swiftSettings),
     .target(
       name: "Graft",
-      dependencies: ["Tensors", "Formats", "NeuralNetworks", "Adapters", "Datasets", "Training", "Reports"],
+      dependencies: [
+        "Tensors", "Formats", "Tokenizers", "NeuralNetworks", "Adapters", "Mixing", "Datasets", "Training", "Studies",
+        "Reports",
+      ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "GraftTool",
@@ -86,11 +101,29 @@ let package = Package(
       name: "AdaptersTests", dependencies: ["Adapters", "NeuralNetworks", "Tensors", "Formats"],
       resources: [.copy("Fixtures")], swiftSettings: swiftSettings),
     .testTarget(
+      name: "TokenizersTests", dependencies: ["Tokenizers", "Formats"], resources: [.copy("Fixtures")],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "MixingTests", dependencies: ["Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Reports"],
+      resources: [.copy("Fixtures")], swiftSettings: swiftSettings),
+    .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Reports"],
+      dependencies: [
+        "Training", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers", "Reports",
+      ],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "StudiesTests",
+      dependencies: [
+        "Studies", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers",
+        "Reports",
+      ],
       swiftSettings: swiftSettings),
     .testTarget(name: "GraftTests", dependencies: ["Graft", logging], swiftSettings: swiftSettings),
-    .testTarget(name: "GraftToolTests", dependencies: ["GraftTool", "Graft"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "GraftToolTests",
+      dependencies: ["GraftTool", "Graft", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: swiftSettings),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

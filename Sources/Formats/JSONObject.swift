@@ -1,10 +1,11 @@
 /// The members of a JSON object, in the order in which they were written.
 ///
-/// Two keys are the same when Swift calls the strings equal, so `é` composed and decomposed count as one.
+/// Two keys are the same when their code points are (RFC 8259, section 8.3): `é` composed and decomposed are two, as
+/// vocabularies of tokenizers have them, though Swift calls the strings equal.
 public struct JSONObject: Equatable, Sendable {
   public private(set) var members: [(key: String, value: JSONValue)] = []
   /// Built once there are too many members to look through.
-  private var places: [String: Int] = [:]
+  private var places: [CodePoints: Int] = [:]
 
   private static let searchedOneByOne = 8
 
@@ -38,7 +39,8 @@ public struct JSONObject: Equatable, Sendable {
   }
 
   private func place(of key: String) -> Int? {
-    members.count > Self.searchedOneByOne ? places[key] : members.firstIndex { $0.key == key }
+    members.count > Self.searchedOneByOne
+      ? places[CodePoints(text: key)] : members.firstIndex { $0.key.utf8.elementsEqual(key.utf8) }
   }
 
   private mutating func append(_ value: JSONValue, under key: String) {
@@ -46,14 +48,25 @@ public struct JSONObject: Equatable, Sendable {
     if members.count == Self.searchedOneByOne + 1 {
       index()
     } else if members.count > Self.searchedOneByOne {
-      places[key] = members.count - 1
+      places[CodePoints(text: key)] = members.count - 1
     }
   }
 
   private mutating func index() {
     places.removeAll()
     guard members.count > Self.searchedOneByOne else { return }
-    for (place, member) in members.enumerated() { places[member.key] = place }
+    for (place, member) in members.enumerated() { places[CodePoints(text: member.key)] = place }
+  }
+
+  private struct CodePoints: Hashable, Sendable {
+    let text: String
+
+    static func == (left: CodePoints, right: CodePoints) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+      var text = text
+      text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
   }
 
   /// The order of the members does not matter, as in JSON.
