@@ -17,6 +17,7 @@ public struct LoadReport: Sendable, Equatable {
 /// A folder whose weights do not make a network.
 public enum LoadError: Error, Equatable, CustomStringConvertible {
   case unknownFamily(folder: String, examples: [String])
+  case otherKind(folder: String, found: String, wanted: String, type: String)
   case unaccounted(folder: String, unknown: [String], missing: [String])
   case shape(String, expected: [Int], found: [Int])
   case duplicate(String, [String])
@@ -27,9 +28,11 @@ public enum LoadError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .unknownFamily(let folder, let examples):
       """
-      The tensors in \(folder) are named like no vision transformer known here (timm, Hugging Face ViT, DeiT, DINOv2, CLIP, \
-      OpenCLIP). The first are: \(examples.joined(separator: ", ")).
+      The tensors in \(folder) are named like no transformer known here (timm, Hugging Face ViT, DeiT, DINOv2, CLIP, \
+      OpenCLIP; BERT, RoBERTa, DistilBERT). The first are: \(examples.joined(separator: ", ")).
       """
+    case .otherKind(let folder, let found, let wanted, let type):
+      "The weights in \(folder) are those of \(found), and \(wanted) was asked for. Open them as a \(type)."
     case .unaccounted(let folder, let unknown, let missing):
       "The weights in \(folder) do not make the network. "
         + [

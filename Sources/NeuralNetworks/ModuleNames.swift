@@ -1,4 +1,4 @@
-/// How one library names the modules of a vision transformer in memory, as the adapter files written beside it do:
+/// How one library names the modules of a transformer in memory, as the adapter files written beside it do:
 /// `blocks.3.attn.qkv` in timm, `vit.layers.3.attention.q_proj` in transformers 5.
 ///
 /// One network goes by several of these. Transformers renamed its ViT and DINOv2 from version 4 to 5, and weights on disk
@@ -18,7 +18,7 @@ public struct ModuleNames: Sendable, CustomStringConvertible {
     case module(String)
     /// The classifier over the features.
     case head
-    /// No part of the image tower, and why.
+    /// No part of the backbone or of a classifier that can be one here, and why.
     case aside(String)
   }
 
@@ -46,7 +46,8 @@ public struct ModuleNames: Sendable, CustomStringConvertible {
   private static let tables: [(library: String, names: WeightNames)] = [
     ("timm", .timm), ("ViT of transformers 5", .huggingFaceViT5), ("ViT of transformers 4", .huggingFaceViT),
     ("DINOv2 of transformers 5", .dinov2Names5), ("DINOv2 of transformers 4", .dinov2), ("CLIP of transformers", .clip),
-    ("open_clip", .openCLIP),
+    ("open_clip", .openCLIP), ("BERT of transformers", .bert), ("RoBERTa of transformers", .roberta),
+    ("DistilBERT of transformers", .distilBERT),
   ]
 
   /// The backbone's own names, for one that no known library has.
@@ -62,8 +63,9 @@ public struct ModuleNames: Sendable, CustomStringConvertible {
 
   /// The names of the file that the backbone was read from.
   public static func ofFile(_ backbone: any Backbone) -> ModuleNames {
-    known.first { names in backbone.sites.allSatisfy { names.modules(at: $0.name) == backbone.modules(at: $0) } }
-      ?? .own
+    known.first { names in
+      names.fits(backbone) && backbone.sites.allSatisfy { names.modules(at: $0.name) == backbone.modules(at: $0) }
+    } ?? .own
   }
 
   /// The names that the library of the backbone's file has in memory today: where transformers 5 reads a file of version 4,
@@ -73,6 +75,12 @@ public struct ModuleNames: Sendable, CustomStringConvertible {
   public static func current(_ backbone: any Backbone, withClassifier: Bool = false) -> ModuleNames {
     let file = ofFile(backbone)
     let library = file.library.replacing("transformers 4", with: "transformers 5")
+    if case .text = file.names?.family {
+      // Models with a classifier of one layer, or of two, have the backbone behind a prefix; the bare one has none.
+      let prefixed = file.names?.prefixes.first { !$0.isEmpty }
+      return withClassifier && file.classifierReads(backbone)
+        ? ModuleNames(library: library, prefix: prefixed ?? "") ?? file : file
+    }
     guard withClassifier, file.prefix.isEmpty, library.hasSuffix("transformers 5") else {
       return ModuleNames(library: library, prefix: file.prefix) ?? file
     }
@@ -84,9 +92,13 @@ public struct ModuleNames: Sendable, CustomStringConvertible {
     return ModuleNames(library: library, prefix: prefix) ?? file
   }
 
-  /// Whether a network of this library can be the backbone: CLIP's has a LayerNorm before its blocks, DINOv2's scales its
-  /// branches, and ViT has neither.
+  /// Whether a network of this library can be the backbone: of vision transformers CLIP's has a LayerNorm before its blocks,
+  /// DINOv2's scales its branches, and ViT has neither.
   public func fits(_ backbone: any Backbone) -> Bool {
+    if let text = backbone as? TextTransformer {
+      return names.map { $0.family == .text(text.configuration.family) } ?? true
+    }
+    if case .text = names?.family { return false }
     let isCLIP = backbone.layerNorms.contains("norm_pre")
     let isScaled = backbone.tensors.contains { $0.name == "blocks.0.ls1.gamma" }
     switch library.prefix(4) {
@@ -100,6 +112,13 @@ public struct ModuleNames: Sendable, CustomStringConvertible {
   /// How many features the library's classifier takes for each of the backbone's width: DINOv2's takes the class token and
   /// the mean of the patches.
   public var classifierInputs: Int { library.hasPrefix("DINOv2") ? 2 : 1 }
+
+  /// Whether the library's classifier is one linear map of what the backbone's features are. BERT's reads the pooler's output;
+  /// those of RoBERTa and DistilBERT have a layer of their own before it.
+  public func classifierReads(_ backbone: any Backbone) -> Bool {
+    guard module(at: "head") != nil, let text = backbone as? TextTransformer else { return module(at: "head") != nil }
+    return text.configuration.pooling == .pooler
+  }
 
   /// Where a module belongs; nil for a name that this library does not have.
   public func place(of module: String) -> Place? {

@@ -9,13 +9,28 @@ public final class Parameter: @unchecked Sendable {
   public let value: Tensor
   /// Whether weight decay applies: not to biases, scales and other vectors.
   public let decays: Bool
+  /// Whether it is one of the matrices that an adapter computes with, whose signs are compared and which may be pruned: not a
+  /// scale, a router, a prompt, or a tensor of the backbone that trains itself.
+  public let isWeight: Bool
 
-  /// - Parameter value: copied, so that the parameter shares memory with nothing.
-  public init(_ name: String, _ value: Tensor, decays: Bool? = nil) throws {
+  /// - Parameters:
+  ///   - value: copied, so that the parameter shares memory with nothing.
+  ///   - decays: nil where it has two dimensions or more.
+  ///   - isWeight: nil where it has two dimensions or more.
+  public init(_ name: String, _ value: Tensor, decays: Bool? = nil, isWeight: Bool? = nil) throws {
     self.name = name
     self.value = try withoutGradients { try value.detached().clone() }
     self.decays = decays ?? (value.rank > 1)
+    self.isWeight = isWeight ?? (value.rank > 1)
     try self.value.requiringGradient()
+  }
+
+  /// Another parameter's tensor under another name, which from here on does not train.
+  public init(freezing parameter: Parameter, as name: String) throws {
+    self.name = name
+    value = try parameter.value.requiringGradient(false)
+    decays = false
+    isWeight = parameter.isWeight
   }
 
   public var count: Int { value.count }

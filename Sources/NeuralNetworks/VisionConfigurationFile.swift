@@ -18,9 +18,9 @@ struct VisionConfigurationFile {
     let config = folder.appendingPathComponent("config.json")
     let openCLIP = folder.appendingPathComponent("open_clip_config.json")
     if FileManager.default.fileExists(atPath: openCLIP.path) {
-      try readOpenCLIP(Self.object(in: openCLIP), file: openCLIP.path)
+      try readOpenCLIP(JSONValue(configuration: openCLIP), file: openCLIP.path)
     } else if FileManager.default.fileExists(atPath: config.path) {
-      let json = try Self.object(in: config)
+      let json = try JSONValue(configuration: config)
       if json["architecture"] != nil {
         try readTimm(json, file: config.path)
       } else {
@@ -29,21 +29,8 @@ struct VisionConfigurationFile {
     }
     let preprocessor = folder.appendingPathComponent("preprocessor_config.json")
     if FileManager.default.fileExists(atPath: preprocessor.path) {
-      let json = try Self.object(in: preprocessor)
+      let json = try JSONValue(configuration: preprocessor)
       normalization = Self.normalization(json["image_mean"], json["image_std"]) ?? normalization
-    }
-  }
-
-  /// The JSON object that a file holds; errors name the file.
-  private static func object(in url: URL) throws -> JSONValue {
-    do {
-      let json = try JSONValue(contentsOf: url)
-      guard json.object != nil else {
-        throw LoadError.configuration(file: url.path, problem: "it holds \(json.kind), not an object.")
-      }
-      return json
-    } catch let error as JSONFileError {
-      throw LoadError.configuration(file: url.path, problem: "it is not JSON. \(error.error)")
     }
   }
 
@@ -53,7 +40,7 @@ struct VisionConfigurationFile {
     if json["use_swiglu_ffn"]?.bool == true {
       throw LoadError.configuration(file: file, problem: "SwiGLU MLPs (DINOv2 giant) are not supported.")
     }
-    if let name = json["hidden_act"]?.string { activation = try Self.activation(name, file: file) }
+    if let name = json["hidden_act"]?.string { activation = try .init(huggingFace: name, file: file) }
     for (key, what) in [("hidden_size", "width"), ("num_hidden_layers", "depth"), ("patch_size", "patch size")] {
       if let value = json[key]?.integer { checks.append((what, value)) }
     }
@@ -66,7 +53,7 @@ struct VisionConfigurationFile {
     // timm's CLIP models differ from its others in these two, and only the architecture's name says so.
     layerNormEpsilon = architecture.contains("clip") ? 1e-5 : 1e-6
     activation = architecture.contains("quickgelu") ? .quickGELU : .gelu
-    if let name = arguments?["act_layer"]?.string { activation = try Self.activation(name, file: file) }
+    if let name = arguments?["act_layer"]?.string { activation = try .init(huggingFace: name, file: file) }
     averagesPatches = (arguments?["global_pool"] ?? json["global_pool"])?.string == "avg"
     let cfg = json["pretrained_cfg"]
     normalization = Self.normalization(cfg?["mean"], cfg?["std"])
@@ -94,17 +81,6 @@ struct VisionConfigurationFile {
     normalization = Self.normalization(json["preprocess_cfg"]?["mean"], json["preprocess_cfg"]?["std"])
   }
 
-  private static func activation(_ name: String, file: String) throws -> VisionTransformerConfiguration.Activation {
-    switch name {
-    case "gelu", "gelu_python": .gelu
-    case "quick_gelu": .quickGELU
-    case "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_tanh": .geluTanh
-    default:
-      throw LoadError.configuration(
-        file: file, problem: "the activation '\(name)' is none of gelu, quick_gelu, gelu_new, gelu_pytorch_tanh.")
-    }
-  }
-
   private static func normalization(_ mean: JSONValue?, _ deviation: JSONValue?) -> ImageNormalization? {
     func floats(_ value: JSONValue?) -> [Float]? {
       let numbers = value?.array?.compactMap(\.double).map(Float.init)
@@ -114,5 +90,17 @@ struct VisionConfigurationFile {
       return nil
     }
     return ImageNormalization(mean: mean, deviation: deviation)
+  }
+}
+
+extension JSONValue {
+  /// The JSON object that a file beside a checkpoint holds; errors name the file.
+  init(configuration url: URL) throws {
+    do { self = try JSONValue(contentsOf: url) } catch let error as JSONFileError {
+      throw LoadError.configuration(file: url.path, problem: "it is not JSON. \(error.error)")
+    }
+    guard object != nil else {
+      throw LoadError.configuration(file: url.path, problem: "it holds \(kind), not an object.")
+    }
   }
 }

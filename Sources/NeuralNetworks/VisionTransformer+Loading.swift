@@ -27,15 +27,19 @@ extension VisionTransformer {
     var said = try VisionConfigurationFile(in: folder)
     said.heads = heads ?? said.heads
     said.activation = activation ?? said.activation
-    let reading = try VisionWeightReader(files)
-    var weights = reading.weights
+    let sources = try WeightSources(files)
+    guard case .image(let family) = sources.names.family else {
+      throw LoadError.otherKind(
+        folder: folder.path, found: "\(sources.names.family)", wanted: "a vision transformer", type: "TextTransformer")
+    }
+    var weights = try CanonicalWeights(files, sources)
     let beside = VisionTransformer.Beside(
       projection: weights.remove("projection.weight"),
       classifier: weights.remove("head.weight").map { ($0, weights.remove("head.bias")) },
       distillationClassifier: weights.remove("head_dist.weight").map { ($0, weights.remove("head_dist.bias")) })
     var assumptions: [String] = []
     let configuration = try VisionWeightReader.configuration(
-      &weights, reading.names.family, said: said, pooling: pooling, folder: folder.path, assumptions: &assumptions)
+      &weights, family, said: said, pooling: pooling, folder: folder.path, assumptions: &assumptions)
     let normalization =
       said.normalization ?? (weights["norm_pre.weight"] != nil ? ImageNormalization.clip : .imageNet)
     if said.normalization == nil {
@@ -44,8 +48,8 @@ extension VisionTransformer {
     try VisionWeightReader.check(weights, configuration, folder: folder.path)
     try VisionWeightReader.check(beside, width: configuration.width)
     let report = LoadReport(
-      family: reading.names.family.rawValue, used: files.tensors.count - reading.ignored.count,
-      ignored: reading.ignored, assumptions: assumptions)
+      family: family.rawValue, used: files.tensors.count - sources.ignored.count, ignored: sources.ignored,
+      assumptions: assumptions)
     try self.init(
       configuration, weights: weights.sorted(), device: device,
       fingerprint: FileDigest.sha256(of: Data("\(files.fingerprint()) \(configuration)".utf8)),
@@ -61,54 +65,9 @@ extension ShardedSafetensors {
   }
 }
 
-/// Brings the tensors of a file to ours.
-struct VisionWeightReader {
-  let names: WeightNames
-  private(set) var weights = CanonicalWeights()
-  let ignored: [LoadReport.Ignored]
-
-  init(_ files: ShardedSafetensors) throws {
-    let sources = try WeightSources(files)
-    names = sources.names
-    ignored = sources.ignored
-    for place in sources.ordered {
-      guard let source = sources.sources[place] else { continue }
-      let tensors = try source.names.map { try Self.widened($0, in: files) }
-      let tensor: Tensor =
-        switch source {
-        case .whole: tensors[0]
-        case .transposed: try tensors[0].transposed().contiguous()
-        case .parts: try .concatenated(tensors)
-        }
-      try weights.set(place, tensor, from: source.names)
-    }
-  }
-
-  /// A tensor of the file in float32, sharing the file's memory where it is stored so.
-  private static func widened(_ name: String, in files: ShardedSafetensors) throws -> Tensor {
-    let tensor = try files.tensor(name)
-    guard tensor.dtype.isFloatingPoint else {
-      throw LoadError.inferred("'\(name)' holds \(tensor.dtype) numbers.", "Quantized weights cannot be read.")
-    }
-    return try tensor.to(.float32)
-  }
-
-  /// How many blocks there are: one more than the last one's number. Which of them are whole is checked later.
-  private static func depth(of weights: CanonicalWeights) throws -> Int {
-    let numbers = weights.ordered.compactMap { name, _ in
-      name.hasPrefix("blocks.") ? Int(name.split(separator: ".")[1]) : nil
-    }
-    let last = numbers.max() ?? 0
-    // A file may claim any number; a network of that depth has at least as many tensors.
-    guard last < weights.ordered.count else {
-      throw LoadError.inferred(
-        "A tensor belongs to block \(last), and there are only \(weights.ordered.count) tensors.",
-        "The blocks are not numbered one after the other.")
-    }
-    return last + 1
-  }
-
-  /// Reads the shape of the network off its tensors, and brings tokens and positions to the shapes timm gives them.
+/// Reads the shape of a vision transformer off its tensors.
+enum VisionWeightReader {
+  /// What the tensors and the files say; brings tokens and positions to the shapes timm gives them.
   static func configuration(
     _ weights: inout CanonicalWeights, _ family: VisionTransformerConfiguration.Family, said: VisionConfigurationFile,
     pooling: VisionTransformerConfiguration.Pooling?, folder: String, assumptions: inout [String]
@@ -130,7 +89,7 @@ struct VisionWeightReader {
     }
     let width = patch[0]
     let hidden = try need("blocks.0.mlp.fc1.weight", rank: 2)[0]
-    let depth = try depth(of: weights)
+    let depth = try weights.depth()
     for name in ["cls_token", "dist_token"] { try weights.reshape(name, [1, 1, width]) }
     if let registers = weights["reg_token"] { try weights.reshape("reg_token", [1, registers.count / width, width]) }
     guard let table = weights["pos_embed"], weights["cls_token"] != nil else {
@@ -240,26 +199,13 @@ struct VisionWeightReader {
       }
       norm("\(block).norm1", into: &shapes)
       norm("\(block).norm2", into: &shapes)
-      for (name, shape) in [
-        ("attn.qkv", [3 * width, width]), ("attn.proj", [width, width]), ("mlp.fc1", [hidden, width]),
-        ("mlp.fc2", [width, hidden]),
-      ] {
+      for (name, shape) in CanonicalWeights.maps(width: width, hidden: hidden) {
         shapes["\(block).\(name).weight"] = shape
         perhaps("\(name).bias", [shape[0]])
       }
       perhaps("ls1.gamma", [width])
       perhaps("ls2.gamma", [width])
     }
-    let present = Set(weights.ordered.map(\.name))
-    let missing = shapes.keys.filter { !present.contains($0) }.sorted()
-    let unknown = present.filter { shapes[$0] == nil && optional[$0] == nil }.sorted()
-    guard missing.isEmpty, unknown.isEmpty else {
-      throw LoadError.unaccounted(folder: folder, unknown: unknown, missing: missing)
-    }
-    for (name, tensor) in weights.ordered {
-      if let expected = shapes[name] ?? optional[name], tensor.shape != expected {
-        throw LoadError.shape(name, expected: expected, found: tensor.shape)
-      }
-    }
+    try weights.check(shapes, optional: optional, folder: folder)
   }
 }

@@ -33,6 +33,7 @@ public struct VisionTransformerConfiguration: Hashable, Sendable {
     case gelu
     case quickGELU
     case geluTanh
+    case relu
   }
 
   public enum Pooling: String, Sendable, CaseIterable {

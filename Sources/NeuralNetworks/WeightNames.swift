@@ -1,6 +1,6 @@
-/// How one family of files spells the names of a vision transformer, as a table from its spelling to ours.
+/// How one family of files spells the names of a transformer, as a table from its spelling to ours.
 struct WeightNames: Sendable {
-  let family: VisionTransformerConfiguration.Family
+  let family: Family
   /// What may stand before every name; the first one that leads to `marker` counts.
   let prefixes: [String]
   /// A tensor, without prefix, that only this family has.
@@ -11,7 +11,7 @@ struct WeightNames: Sendable {
   let outer: [String: Place]
   /// Names inside a block, after its number.
   let inner: [String: Place]
-  /// Beginnings of names, before any prefix is taken off, that are no part of the image tower, and why.
+  /// Beginnings of names, before any prefix is taken off, that are no part of the network, and why.
   let aside: [(prefix: String, reason: String)]
 
   enum Place: Sendable {
@@ -24,12 +24,24 @@ struct WeightNames: Sendable {
     case ignored(String)
   }
 
+  enum Family: Hashable, Sendable, CustomStringConvertible {
+    case image(VisionTransformerConfiguration.Family)
+    case text(TextTransformerConfiguration.Family)
+
+    var description: String {
+      switch self {
+      case .image(let family): family.rawValue
+      case .text(let family): family.rawValue
+      }
+    }
+  }
+
   static let all: [WeightNames] = [
-    timm, huggingFaceViT, huggingFaceViT5, dinov2, clip, openCLIP,
+    timm, huggingFaceViT, huggingFaceViT5, dinov2, clip, openCLIP, bert, roberta, distilBERT,
   ]
 
   static let timm = WeightNames(
-    family: .timm, prefixes: ["", "visual.trunk."], marker: "patch_embed.proj.weight", blocks: "blocks",
+    family: .image(.timm), prefixes: ["", "visual.trunk."], marker: "patch_embed.proj.weight", blocks: "blocks",
     outer: tensors([
       "cls_token": "cls_token", "dist_token": "dist_token", "reg_token": "reg_token", "register_tokens": "reg_token",
       "pos_embed": "pos_embed",
@@ -60,7 +72,7 @@ struct WeightNames: Sendable {
   private static let huggingFacePrefixes = ["", "vit.", "deit.", "dinov2.", "dinov2_with_registers."]
 
   static let huggingFaceViT = WeightNames(
-    family: .huggingFace, prefixes: huggingFacePrefixes, marker: "encoder.layer.0.layernorm_before.weight",
+    family: .image(.huggingFace), prefixes: huggingFacePrefixes, marker: "encoder.layer.0.layernorm_before.weight",
     blocks: "encoder.layer", outer: huggingFaceOuter.merging(huggingFaceHeads),
     inner: separate("attention.attention.query", "attention.attention.key", "attention.attention.value")
       .merging(pair("layernorm_before", "norm1")).merging(pair("attention.output.dense", "attn.proj"))
@@ -70,7 +82,8 @@ struct WeightNames: Sendable {
 
   /// The names that transformers 5 has in memory.
   static let huggingFaceViT5 = WeightNames(
-    family: .huggingFace, prefixes: huggingFacePrefixes, marker: "layers.0.layernorm_before.weight", blocks: "layers",
+    family: .image(.huggingFace), prefixes: huggingFacePrefixes, marker: "layers.0.layernorm_before.weight",
+    blocks: "layers",
     outer: huggingFaceOuter.merging(huggingFaceHeads),
     inner: separate("attention.q_proj", "attention.k_proj", "attention.v_proj")
       .merging(pair("layernorm_before", "norm1")).merging(pair("attention.o_proj", "attn.proj"))
@@ -79,7 +92,7 @@ struct WeightNames: Sendable {
     aside: [])
 
   static let dinov2 = WeightNames(
-    family: .dinov2, prefixes: huggingFacePrefixes, marker: "encoder.layer.0.layer_scale1.lambda1",
+    family: .image(.dinov2), prefixes: huggingFacePrefixes, marker: "encoder.layer.0.layer_scale1.lambda1",
     blocks: "encoder.layer", outer: huggingFaceOuter.merging(huggingFaceHeads),
     inner: separate("attention.attention.query", "attention.attention.key", "attention.attention.value")
       .merging(pair("norm1", "norm1")).merging(pair("attention.output.dense", "attn.proj"))
@@ -88,7 +101,7 @@ struct WeightNames: Sendable {
     aside: [])
 
   static let clip = WeightNames(
-    family: .clip, prefixes: ["", "vision_model."], marker: "pre_layrnorm.weight", blocks: "encoder.layers",
+    family: .image(.clip), prefixes: ["", "vision_model."], marker: "pre_layrnorm.weight", blocks: "encoder.layers",
     outer: tensors([
       "embeddings.class_embedding": "cls_token", "embeddings.patch_embedding.weight": "patch_embed.weight",
       "embeddings.position_embedding.weight": "pos_embed",
@@ -107,7 +120,7 @@ struct WeightNames: Sendable {
     ])
 
   static let openCLIP = WeightNames(
-    family: .openCLIP, prefixes: ["visual.", ""], marker: "transformer.resblocks.0.ln_1.weight",
+    family: .image(.openCLIP), prefixes: ["visual.", ""], marker: "transformer.resblocks.0.ln_1.weight",
     blocks: "transformer.resblocks",
     outer: tensors([
       "class_embedding": "cls_token", "conv1.weight": "patch_embed.weight", "positional_embedding": "pos_embed",
@@ -148,18 +161,18 @@ struct WeightNames: Sendable {
     aside.first { name.hasPrefix($0.prefix) }.map { .ignored($0.reason) }
   }
 
-  private static func tensors(_ names: [String: String]) -> [String: Place] { names.mapValues { .tensor($0) } }
+  static func tensors(_ names: [String: String]) -> [String: Place] { names.mapValues { .tensor($0) } }
 
   /// A weight and its bias.
-  private static func pair(_ theirs: String, _ ours: String) -> [String: Place] {
+  static func pair(_ theirs: String, _ ours: String) -> [String: Place] {
     ["\(theirs).weight": .tensor("\(ours).weight"), "\(theirs).bias": .tensor("\(ours).bias")]
   }
 
-  private static func ignoredPair(_ theirs: String, _ reason: String) -> [String: Place] {
+  static func ignoredPair(_ theirs: String, _ reason: String) -> [String: Place] {
     ["\(theirs).weight": .ignored(reason), "\(theirs).bias": .ignored(reason)]
   }
 
-  private static func separate(_ names: String...) -> [String: Place] {
+  static func separate(_ names: String...) -> [String: Place] {
     var places: [String: Place] = [:]
     for (index, name) in names.enumerated() {
       places["\(name).weight"] = .part("attn.qkv.weight", index)
@@ -181,5 +194,5 @@ extension WeightNames.Place {
 }
 
 extension [String: WeightNames.Place] {
-  fileprivate func merging(_ other: Self) -> Self { merging(other) { first, _ in first } }
+  func merging(_ other: Self) -> Self { merging(other) { first, _ in first } }
 }

@@ -7,7 +7,7 @@ import Testing
 /// The real ViT-S/14 in DINOv2's layout, which `scripts/fetch vit-s14` puts in the cache.
 @Suite struct EndToEndVisionTransformerTests {
   /// As `scripts/support/cache.py` chooses it.
-  private static func cache() -> URL {
+  static func cache() -> URL {
     let environment = ProcessInfo.processInfo.environment
     func folder(_ variable: String) -> String? { environment[variable].flatMap { $0.isEmpty ? nil : $0 } }
     if let chosen = folder("GRAFT_CACHE") { return URL(fileURLWithPath: (chosen as NSString).expandingTildeInPath) }

@@ -45,6 +45,50 @@ import Testing
       ])
   }
 
+  @Test func `text encoders have words of their own, and BERT alone a classifier of one layer`() throws {
+    let places = ["blocks.3.attn.qkv.value", "blocks.3.attn.proj", "blocks.3.norm1", "embeddings.norm", "head"]
+    func spelled(_ library: String, _ prefix: String) throws -> [String?] {
+      let names = try names(library, prefix)
+      return places.map { names.module(at: $0) }
+    }
+    #expect(
+      try spelled("BERT of transformers", "bert.") == [
+        "bert.encoder.layer.3.attention.self.value", "bert.encoder.layer.3.attention.output.dense",
+        "bert.encoder.layer.3.attention.output.LayerNorm", "bert.embeddings.LayerNorm", "classifier",
+      ])
+    #expect(
+      try spelled("RoBERTa of transformers", "roberta.") == [
+        "roberta.encoder.layer.3.attention.self.value", "roberta.encoder.layer.3.attention.output.dense",
+        "roberta.encoder.layer.3.attention.output.LayerNorm", "roberta.embeddings.LayerNorm", nil,
+      ])
+    #expect(
+      try spelled("DistilBERT of transformers", "") == [
+        "transformer.layer.3.attention.v_lin", "transformer.layer.3.attention.out_lin",
+        "transformer.layer.3.sa_layer_norm", "embeddings.LayerNorm", nil,
+      ])
+    let two = "a classifier of two layers; features are what the first of them reads"
+    #expect(try names("RoBERTa of transformers", "roberta.").place(of: "classifier.out_proj") == .aside(two))
+    #expect(try names("DistilBERT of transformers", "distilbert.").place(of: "classifier") == .aside(two))
+    #expect(try names("BERT of transformers", "bert.").place(of: "classifier") == .head)
+  }
+
+  @Test(arguments: [
+    ("bert", "BERT of transformers", "", "bert."), ("bert-classifier", "BERT of transformers", "bert.", "bert."),
+    ("minilm", "BERT of transformers", "", ""), ("roberta", "RoBERTa of transformers", "", ""),
+    ("roberta-masked", "RoBERTa of transformers", "roberta.", "roberta."),
+    ("distilbert", "DistilBERT of transformers", "", ""),
+  ])
+  func `a text encoder has the names of its file, with a prefix where its classifier is PEFT's`(
+    _ fixture: String, _ library: String, _ prefix: String, _ withClassifier: String
+  ) throws {
+    let backbone = try TextTransformer(from: Fixture(name: "text/\(fixture)").url)
+    let own = ModuleNames.ofFile(backbone)
+    #expect(own.library == library && own.prefix == prefix)
+    #expect(ModuleNames.current(backbone).prefix == prefix)
+    #expect(ModuleNames.current(backbone, withClassifier: true).prefix == withClassifier)
+    #expect(ModuleNames.known.filter { $0.fits(backbone) }.allSatisfy { $0.library == library })
+  }
+
   @Test func `every module is found again under its name`() throws {
     for names in ModuleNames.known {
       for part in ["attn.qkv", "attn.qkv.query", "attn.qkv.key", "attn.proj", "mlp.fc1", "mlp.fc2", "norm1", "norm2"] {

@@ -53,7 +53,7 @@ struct Checkpoint {
     let url = Fixture(name: fixture).url
     let file = try SafetensorsFile(contentsOf: url.appendingPathComponent("model.safetensors"))
     tensors = try Dictionary(uniqueKeysWithValues: file.names.map { ($0, try file.tensor($0)) })
-    for name in ["config.json", "open_clip_config.json"] {
+    for name in ["config.json", "open_clip_config.json", "modules.json", "1_Pooling/config.json"] {
       let config = url.appendingPathComponent(name)
       if FileManager.default.fileExists(atPath: config.path) { files[name] = try JSONValue(contentsOf: config) }
     }
@@ -76,7 +76,11 @@ struct Checkpoint {
     var writer = SafetensorsWriter()
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) { try writer.add(name, tensor) }
     try writer.write(to: folder.appendingPathComponent("model.safetensors"))
-    for (name, json) in files { try json.data().write(to: folder.appendingPathComponent(name)) }
+    for (name, json) in files {
+      let file = folder.appendingPathComponent(name)
+      try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try json.data().write(to: file)
+    }
   }
 
   func load(
@@ -88,13 +92,21 @@ struct Checkpoint {
     return try VisionTransformer(from: folder.url, pooling: pooling, heads: heads, activation: activation)
   }
 
-  /// What loading says. Mentions of the temporary folder read `FOLDER`.
-  func refusal(heads: Int? = nil, sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
+  func loadText(pooling: TextTransformerConfiguration.Pooling? = nil) throws -> TextTransformer {
     let folder = try TemporaryFolder()
     try write(to: folder.url)
-    let error = #expect(throws: (any Error).self, sourceLocation: sourceLocation) {
-      try VisionTransformer(from: folder.url, heads: heads)
-    }
+    return try TextTransformer(from: folder.url, pooling: pooling)
+  }
+
+  /// What loading says. Mentions of the temporary folder read `FOLDER`.
+  func refusal(heads: Int? = nil, sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
+    try refusal(sourceLocation: sourceLocation) { _ = try VisionTransformer(from: $0, heads: heads) }
+  }
+
+  func refusal(sourceLocation: SourceLocation = #_sourceLocation, opening open: (URL) throws -> Void) throws -> String {
+    let folder = try TemporaryFolder()
+    try write(to: folder.url)
+    let error = #expect(throws: (any Error).self, sourceLocation: sourceLocation) { try open(folder.url) }
     return "\(try #require(error, sourceLocation: sourceLocation))"
       .replacingOccurrences(of: folder.url.path, with: "FOLDER")
   }

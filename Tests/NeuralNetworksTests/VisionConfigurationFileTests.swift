@@ -130,7 +130,7 @@ import Testing
   @Test func `an activation that nobody knows is refused with those that are`() throws {
     #expect(
       try refusal(#"{"hidden_act": "silu"}"#)
-        == "the activation 'silu' is none of gelu, quick_gelu, gelu_new, gelu_pytorch_tanh.")
+        == "the activation 'silu' is none of gelu, quick_gelu, gelu_new, gelu_pytorch_tanh, relu.")
   }
 
   @Test func `a file that is not JSON, or not an object, is refused by name`() throws {

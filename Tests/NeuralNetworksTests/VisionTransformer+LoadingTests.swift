@@ -345,7 +345,7 @@ import Testing
     #expect(
       error == .unknownFamily(folder: folder.url.path, examples: ["bert.encoder.weight", "bert.pooler.weight"]))
     #expect(error.description.hasSuffix("The first are: bert.encoder.weight, bert.pooler.weight."))
-    #expect(error.description.contains("named like no vision transformer known here"))
+    #expect(error.description.contains("named like no transformer known here"))
   }
 
   @Test func `SwiGLU is refused by the configuration, and by the names without one`() throws {

@@ -56,6 +56,19 @@ import Testing
     #expect(text(WeightNames.openCLIP.place(of: theirs, prefix: "visual.")) == ours)
   }
 
+  @Test(arguments: [
+    ("bert.encoder.layer.3.attention.self.key.bias", "blocks.3.attn.qkv.bias[1]"),
+    ("bert.encoder.layer.3.attention.output.LayerNorm.gamma", "blocks.3.norm1.weight"),
+    ("bert.encoder.layer.3.output.LayerNorm.beta", "blocks.3.norm2.bias"),
+    ("bert.embeddings.LayerNorm.weight", "embeddings.norm.weight"), ("bert.pooler.dense.bias", "pooler.bias"),
+    ("bert.embeddings.token_type_embeddings.weight", "embeddings.type.weight"), ("classifier.bias", "head.bias"),
+    ("cls.predictions.decoder.weight", "- the language model's head, used only in pretraining"),
+    ("cls.predictions.other.weight", "?"), ("roberta.encoder.layer.3.output.dense.weight", "?"),
+  ])
+  func `BERT's names, old and new`(_ theirs: String, ours: String) {
+    #expect(text(WeightNames.bert.place(of: theirs, prefix: "bert.")) == ours)
+  }
+
   @Test func `no family's names are another's`() {
     #expect(Set(WeightNames.all.map(\.marker)).count == WeightNames.all.count)
   }
