@@ -35,6 +35,9 @@ public struct BatchSampler: BatchPlan, Hashable {
 enum RandomStream {
   static let sampling: UInt64 = 1
   static let augmentation: UInt64 = 2
+  static let split: UInt64 = 3
+  static let order: UInt64 = 4
+  static let subset: UInt64 = 5
 }
 
 public enum BatchSamplerError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,4 +1,3 @@
-import Formats
 import Foundation
 
 /// A data set on disk, `root/domain/class/image`: the layout of DomainBed and of every set it uses.
@@ -6,7 +5,7 @@ import Foundation
 /// Domains, classes and images are sorted by code point whatever the locale (`location_100` before `location_38`), so that
 /// indices, and with them the splits, are those of DomainBed. Every domain must have the same classes. Nothing found in
 /// the folder is dropped in silence: what is not used stands in `ignoredFiles`.
-public struct DomainFolder: Sendable, Hashable {
+public struct DomainFolder: DomainDataset {
   public struct Options: Sendable, Hashable {
     public enum SymbolicLinks: Sendable, Hashable {
       /// Links are followed when they lead to a place inside the root; others are an error.
@@ -25,11 +24,11 @@ public struct DomainFolder: Sendable, Hashable {
     }
   }
 
-  public struct Sample: Sendable, Hashable {
+  public struct Sample: DomainSample {
     /// Relative to the root: `domain/class/image`.
     public let path: String
     /// Index into `DomainFolder.domains` of the folder it was listed from, the target included.
-    public let domain: Int
+    public var domain: Int
     /// Index into `DomainFolder.classes`.
     public let label: Int
   }
@@ -73,46 +72,11 @@ public struct DomainFolder: Sendable, Hashable {
     self.ranges = ranges
   }
 
-  /// The samples of one domain, in order; none for an index out of range.
-  public func samples(inDomain domain: Int) -> ArraySlice<Sample> {
-    ranges.indices.contains(domain) ? samples[ranges[domain]] : []
-  }
-
   /// Where a sample lies.
   public func path(of sample: Sample) -> String { root.path + "/" + sample.path }
 
-  /// One domain as the target that training never sees, the others as sources.
-  ///
-  /// - Throws: `DomainFolderError.unknownDomain`, with the nearest name there is.
-  public func leavingOut(_ name: String) throws(DomainFolderError) -> LeaveOneDomainOut {
-    let target = try index(of: name)
-    guard domains.count > 1 else { throw .noSourceDomain(target: name, root: root.path) }
-    return LeaveOneDomainOut(folder: self, target: target)
-  }
-
-  /// The same folder with only the named domains, in their sorted order, numbered anew.
-  ///
-  /// - Throws: `DomainFolderError.unknownDomain`; `.noDomains` if `names` is empty.
-  public func selecting(_ names: [String]) throws(DomainFolderError) -> DomainFolder {
-    var chosen: Set<Int> = []
-    for name in names { chosen.insert(try index(of: name)) }
-    guard !chosen.isEmpty else { throw .noDomains(root: root.path) }
-    var selected: [Sample] = []
-    var selectedRanges: [Range<Int>] = []
-    for (domain, old) in chosen.sorted().enumerated() {
-      let start = selected.count
-      selected += samples(inDomain: old).map { Sample(path: $0.path, domain: domain, label: $0.label) }
-      selectedRanges.append(start..<selected.count)
-    }
-    return DomainFolder(
-      root: root, domains: chosen.sorted().map { domains[$0] }, classes: classes, samples: selected,
-      ignoredFiles: ignoredFiles, ranges: selectedRanges)
-  }
-
-  private func index(of name: String) throws(DomainFolderError) -> Int {
-    guard let index = domains.firstIndex(of: name) else {
-      throw .unknownDomain(name, known: domains, nearest: Suggestion.closest(to: name, among: domains).first)
-    }
-    return index
+  public func keeping(domains: [String], samples: [Sample], ranges: [Range<Int>]) -> DomainFolder {
+    DomainFolder(
+      root: root, domains: domains, classes: classes, samples: samples, ignoredFiles: ignoredFiles, ranges: ranges)
   }
 }

@@ -19,8 +19,6 @@ public enum DomainFolderError: Error, Equatable, Sendable, CustomStringConvertib
   case classesDiffer([ClassDifference], root: String)
   case emptyClass(String, domain: String, ignored: Int, root: String)
   case linkLeavesRoot(path: String, destination: String, root: String)
-  case unknownDomain(String, known: [String], nearest: String?)
-  case noSourceDomain(target: String, root: String)
 
   public var description: String {
     switch self {
@@ -52,17 +50,6 @@ public enum DomainFolderError: Error, Equatable, Sendable, CustomStringConvertib
       '\(path)' is a symbolic link to '\(destination)', outside '\(root)'. Copy what it points to into the folder, or \
       allow links to lead anywhere.
       """
-    case .unknownDomain(let name, let known, let nearest):
-      """
-      There is no domain '\(name)'.\(nearest.map { " Did you mean '\($0)'?" } ?? "") The domains are \(quoted(known)).
-      """
-    case .noSourceDomain(let target, let root):
-      "'\(root)' has no domain besides '\(target)' to train on. Leaving one out takes two domains or more."
     }
   }
-}
-
-private func quoted(_ names: [String]) -> String {
-  let shown = names.prefix(10).map { "'\($0)'" }.joined(separator: ", ")
-  return names.count > 10 ? "\(shown) and \(names.count - 10) more" : shown
 }

@@ -88,6 +88,19 @@ struct DomainFolderReader {
     return names
   }
 
+  /// The folders and files in `path`, each sorted.
+  mutating func listing(in path: String) throws(DomainFolderError) -> (folders: [String], files: [String]) {
+    var (folders, files): ([String], [String]) = ([], [])
+    for entry in try entries(in: path) {
+      switch entry.kind {
+      case .folder: folders.append(entry.name)
+      case .file: files.append(entry.name)
+      case .other: ignore(Self.join(path, entry.name), "neither a file nor a folder")
+      }
+    }
+    return (folders, files)
+  }
+
   mutating func images(
     in path: String, domain: String, class name: String
   ) throws(DomainFolderError) -> [String] {
@@ -154,7 +167,7 @@ struct DomainFolderReader {
     return entries
   }
 
-  private mutating func ignore(_ path: String, _ reason: String) {
+  mutating func ignore(_ path: String, _ reason: String) {
     ignored.append(DomainFolder.IgnoredFile(path: path, reason: reason))
   }
 

@@ -9,13 +9,13 @@ import Foundation
 /// one of aspect 4/3 is enlarged by up to 15 %. Large images are thus resampled twice before a model sees them. The one file
 /// says which files, sizes and modification times it was made from, and is made anew when they differ, or when it is damaged.
 ///
-/// Bad images under `BadImagePolicy.skip` keep their index: `isUsable` is false and `badImages` lists them, so the split of a
+/// Bad images under `BadSamplePolicy.skip` keep their index: `isUsable` is false and `badImages` lists them, so the split of a
 /// domain does not depend on them.
 public final class ImageCache: ImageSource {
   public let file: URL
   /// Side of the square the model will see, in pixels.
   public let size: Int
-  public let badImages: [BadImage]
+  public let badImages: [BadSample]
   /// Whether the file was there already and up to date.
   public let wasReused: Bool
   private let contents: ImageCacheFile
@@ -28,7 +28,7 @@ public final class ImageCache: ImageSource {
     self.wasReused = wasReused
     paths = folder.samples.map(\.path)
     badImages = zip(paths, contents.entries).compactMap { path, entry in
-      entry.reason.map { BadImage(path: path, reason: $0) }
+      entry.reason.map { BadSample(path: path, reason: $0) }
     }
   }
 
@@ -64,7 +64,7 @@ public final class ImageCache: ImageSource {
   /// - Throws: `BadImagesError` naming all bad images under `.error`; `FileError`; `CancellationError`.
   public static func open(
     for folder: DomainFolder, size: Int, in cacheFolder: URL, decoder: ImageDecoder = ImageDecoder(),
-    policy: BadImagePolicy = .error, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    policy: BadSamplePolicy = .error, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
   ) async throws -> ImageCache {
     guard ImageTransformError.sizes.contains(size) else { throw ImageTransformError.size(size) }
     let key = ImageCacheKey(folder: folder, size: size, decoder: decoder)

@@ -20,14 +20,14 @@ public struct ImageScan: Sendable, Hashable, Codable {
   /// The median of the shorter sides; `nil` without a usable image.
   public let medianShorterSide: Int?
   public let totalPixels: Int
-  public let badImages: [BadImage]
+  public let badImages: [BadSample]
 
   /// Scans `folder`, a few files at a time.
   ///
   /// - Throws: `BadImagesError` if there are bad images and `policy` is `.error`; `CancellationError`.
   public init(
     of folder: DomainFolder, decoder: ImageDecoder = ImageDecoder(), depth: Depth = .headers,
-    policy: BadImagePolicy = .error, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    policy: BadSamplePolicy = .error, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
   ) async throws {
     var byDomain = Array(repeating: 0, count: folder.domains.count)
     var byClass = Array(
@@ -38,7 +38,7 @@ public struct ImageScan: Sendable, Hashable, Codable {
     var largest = 0
     var pixels = 0
     var turned = 0
-    var bad: [BadImage] = []
+    var bad: [BadSample] = []
     let samples = folder.samples
     try await OrderedWork.run(
       count: samples.count,
@@ -65,7 +65,7 @@ public struct ImageScan: Sendable, Hashable, Codable {
           pixels += header.width * header.height
           if header.orientation != .topLeft { turned += 1 }
         case .failure(let error):
-          bad.append(BadImage(path: sample.path, reason: error.reason))
+          bad.append(BadSample(path: sample.path, reason: error.reason))
         }
         progress?(index + 1, samples.count)
       })

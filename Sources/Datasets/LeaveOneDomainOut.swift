@@ -1,10 +1,10 @@
 /// Which domains to train on and which one to keep unseen.
-public struct LeaveOneDomainOut: Sendable, Hashable {
-  public let folder: DomainFolder
+public struct LeaveOneDomainOut<Dataset: DomainDataset>: Sendable, Hashable {
+  public let folder: Dataset
   /// Index of the unseen domain.
   public let target: Int
 
-  init(folder: DomainFolder, target: Int) {
+  init(folder: Dataset, target: Int) {
     self.folder = folder
     self.target = target
   }

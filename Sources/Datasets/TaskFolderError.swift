@@ -84,9 +84,3 @@ public enum TaskFolderError: Error, Equatable, Sendable, CustomStringConvertible
     }
   }
 }
-
-private func quoted(_ names: [String]) -> String {
-  guard !names.isEmpty else { return "none" }
-  let shown = names.prefix(10).map { "'\($0)'" }.joined(separator: ", ")
-  return names.count > 10 ? "\(shown) and \(names.count - 10) more" : shown
-}

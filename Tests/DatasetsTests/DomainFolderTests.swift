@@ -29,6 +29,30 @@ import Testing
     #expect(data.path(of: data.samples[0]) == folder.url.path + "/photo/cat/a.PNG")
   }
 
+  @Test func `a few of each class are drawn in each domain, the same for the same seed`() throws {
+    let names = ["photo", "sketch"].flatMap { domain in
+      ["cat", "dog"].flatMap { label in (0..<(label == "cat" ? 20 : 2)).map { "\(domain)/\(label)/\($0).png" } }
+    }
+    let folder = try makeFolder(names)
+    let data = try DomainFolder(at: folder.url)
+    let few = data.drawing(perClass: 5, seed: 1)
+    #expect(few.ranges == [0..<7, 7..<14])
+    #expect(few.samples.map(\.label) == [0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1])
+    #expect(few.samples.map(\.domain) == [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1])
+    #expect(few == data.drawing(perClass: 5, seed: 1))
+    #expect(few != data.drawing(perClass: 5, seed: 2))
+    // Each domain has its own draw, and a smaller one is part of a larger one.
+    func cats(_ folder: DomainFolder, _ domain: Int) -> Set<String> {
+      Set(
+        folder.samples(inDomain: domain).filter { $0.label == 0 }.compactMap {
+          $0.path.split(separator: "/").last.map(String.init)
+        })
+    }
+    #expect(cats(few, 0) != cats(few, 1))
+    #expect(cats(data.drawing(perClass: 3, seed: 1), 0).isSubset(of: cats(few, 0)))
+    #expect(data.drawing(perClass: 100, seed: 1) == data)
+  }
+
   @Test func `names sort by code point, whatever the locale`() throws {
     let names = ["location_38", "location_100", "Zebra", "apple", "Äpfel", "z", "🜀", "ﬀ"]
     let folder = try makeFolder(names.map { "\($0)/c/x.png" })
@@ -127,10 +151,10 @@ import Testing
   @Test func `an unknown domain is an error that suggests the nearest`() throws {
     let folder = try makeFolder(small)
     let data = try DomainFolder(at: folder.url)
-    let error = #expect(throws: DomainFolderError.self) { try data.leavingOut("skecth") }
+    let error = #expect(throws: DomainDatasetError.self) { try data.leavingOut("skecth") }
     #expect(error == .unknownDomain("skecth", known: ["photo", "sketch"], nearest: "sketch"))
     #expect(error?.description.contains("Did you mean 'sketch'?") == true)
-    #expect(throws: DomainFolderError.unknownDomain("moon", known: ["photo", "sketch"], nearest: nil)) {
+    #expect(throws: DomainDatasetError.unknownDomain("moon", known: ["photo", "sketch"], nearest: nil)) {
       try data.selecting(["photo", "moon"])
     }
   }
@@ -142,7 +166,7 @@ import Testing
     #expect(data.samples.map(\.path) == ["art/cat/x.png", "art/dog/y.png", "sketch/cat/d.jpeg", "sketch/dog/e.png"])
     #expect(data.samples.map(\.domain) == [0, 0, 1, 1] && data.ranges == [0..<2, 2..<4])
     let alone = try data.selecting(["art"])
-    #expect(throws: DomainFolderError.noSourceDomain(target: "art", root: folder.url.path)) {
+    #expect(throws: DomainDatasetError.noSourceDomain(target: "art", root: folder.url.path)) {
       try alone.leavingOut("art")
     }
   }

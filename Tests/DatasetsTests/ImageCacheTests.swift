@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct ImageCacheTests {
   private func open(
-    _ files: TemporaryFolder, _ caches: TemporaryFolder, size: Int = 10, policy: BadImagePolicy = .error
+    _ files: TemporaryFolder, _ caches: TemporaryFolder, size: Int = 10, policy: BadSamplePolicy = .error
   ) async throws -> ImageCache {
     try await ImageCache.open(for: DomainFolder(at: files.url), size: size, in: caches.url, policy: policy)
   }
