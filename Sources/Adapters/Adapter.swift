@@ -9,6 +9,10 @@ public final class Adapter: Adaptation {
   public let sites: [Site]
   /// Everything that trains, each once.
   public let parameters: [Parameter]
+  /// What belongs to it and does not train, each once: the members of a composition.
+  public let frozen: [Parameter]
+  /// What the generator that it started from was seeded with; nil where that is not known, as for a file of another program.
+  public let initialSeed: UInt64?
   let corrections: [String: any SiteAdapter]
   let tensors: [String: any TensorAdapter]
   let branches: [String: any BranchAdapter]
@@ -16,9 +20,18 @@ public final class Adapter: Adaptation {
   /// The adapted parts of each map of which only parts are adapted, by the map's name, in the order of their rows.
   private let partedMaps: [String: [Site]]
 
+  /// - Parameter generator: at the start of its stream, so that its seed says how the adapter started.
   /// - Throws: `AdapterError` where the configuration does not fit a site, or a site stands twice in the list.
-  public init(
+  public convenience init(
     _ configuration: any AdapterConfiguration, at sites: [Site], of backbone: any Backbone, generator: Generator
+  ) throws {
+    try self.init(configuration, at: sites, of: backbone, generator: generator, initialSeed: generator.seed)
+  }
+
+  /// - Parameter initialSeed: nil for an adapter whose parameters are going to be read from elsewhere.
+  init(
+    _ configuration: any AdapterConfiguration, at sites: [Site], of backbone: any Backbone, generator: Generator,
+    initialSeed: UInt64?
   ) throws {
     try Self.checkApart(sites)
     try configuration.validate(sites)
@@ -26,10 +39,12 @@ public final class Adapter: Adaptation {
     self.configuration = configuration
     self.sites = sites
     parameters = parts.parameters
+    frozen = parts.frozen
     corrections = parts.corrections
     tensors = parts.tensors
     branches = parts.branches
     sequence = parts.sequence
+    self.initialSeed = initialSeed
     var parted: [String: [Site]] = [:]
     for site in sites where parts.corrections[site.name] != nil {
       if let whole = site.whole { parted[whole.name, default: []].append(site) }
@@ -46,6 +61,17 @@ public final class Adapter: Adaptation {
       if let whole = site.whole, names.contains(whole.name) { throw AdapterError.twice(site.name) }
     }
   }
+
+  /// The adapter as it was before training: what task vectors are differences from. nil where the seed is not known.
+  public func initial(of backbone: any Backbone) throws -> Adapter? {
+    guard let initialSeed else { return nil }
+    let initial = try Adapter(configuration, at: sites, of: backbone, generator: Generator(seed: initialSeed))
+    for (copy, source) in zip(initial.frozen, frozen) { try copy.load(source.value) }
+    return initial
+  }
+
+  /// Everything that files hold of it.
+  public var stored: [Parameter] { parameters + frozen }
 
   /// Trainable numbers, the head's not among them.
   public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }

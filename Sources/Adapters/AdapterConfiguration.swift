@@ -62,6 +62,8 @@ public struct AdapterParts: Sendable {
   public var sequence: (any SequenceAdapter)?
   /// Everything that trains, each once, in a fixed order: the order in files and in the optimizer.
   public var parameters: [Parameter] = []
+  /// What files carry beside them and nothing trains, each once, in a fixed order: the members of a composition.
+  public var frozen: [Parameter] = []
 
   public init() {}
 }

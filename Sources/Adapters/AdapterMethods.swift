@@ -23,9 +23,12 @@ public let adapterMethods: [any AdapterConfiguration.Type] = [
   SSF.self,
   IA3.self,
   RepAdapter.self,
+  DeltaTuning.self,
   Consolidator.self,
   KroneckerAdapter.self,
   MixtureOfAdapters.self,
+  AdapterFusion.self,
+  OutputAverage.self,
 ]
 
 /// The configuration of a method by its name, with some settings changed from their defaults.

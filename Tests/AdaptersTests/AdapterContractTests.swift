@@ -58,6 +58,8 @@ import Testing
       Case(name: "attention", configuration: AttentionTuning(), draws: false),
       Case(name: "the last block", configuration: LastBlocks(1), draws: false),
       Case(name: "everything", configuration: FullFineTuning(), draws: false),
+      Case(name: "whole changes", configuration: DeltaTuning(), draws: false),
+      Case(name: "whole changes of queries and values", configuration: DeltaTuning(), draws: false, parts: true),
       Case(name: "LoRA", configuration: LoRA(rank: 2, alpha: 6)),
       Case(name: "LoRA on queries and values", configuration: LoRA(rank: 2, alpha: 6), parts: true),
       Case(name: "LoRA with dropout", configuration: LoRA(rank: 2, dropout: 0.3)),
@@ -114,6 +116,24 @@ import Testing
           $0.router = .linear
         }, drift: 1e-3, routes: true),
       Case(name: "mixture of LoRA", configuration: mixture(.lora, [1, 2, 3]), routes: true),
+      Case(
+        name: "fusion of bottlenecks",
+        configuration: AdapterFusion(of: [
+          CompositionMember("one", Pfeiffer(width: 4)), CompositionMember("both", Houlsby(width: 3)),
+        ]), drift: 0.02),
+      Case(
+        name: "average of outputs",
+        configuration: OutputAverage(
+          of: [
+            CompositionMember("lora", LoRA(rank: 2, alpha: 6)),
+            CompositionMember("dora", DoRA(rank: 3), sites: ["blocks.0.attn.qkv.value", "blocks.1.mlp.fc2"]),
+            CompositionMember("biases", BiasTuning()),
+          ], weights: [1, 2, 1])),
+      Case(
+        name: "average of outputs with a bottleneck",
+        configuration: OutputAverage(of: [
+          CompositionMember("lora", LoRA(rank: 2)), CompositionMember("bottleneck", Pfeiffer(width: 4)),
+        ]), drift: 0.02),
     ]
   }()
 
@@ -156,20 +176,23 @@ import Testing
   @Test(arguments: cases)
   func `the same seed gives the same bytes`(_ method: Case) throws {
     let (first, second, other) = (try adapter(method), try adapter(method), try adapter(method, seed: 2))
-    #expect(first.parameters.map(\.name) == second.parameters.map(\.name))
-    for (one, two) in zip(first.parameters, second.parameters) { #expect(try one.value.isEqual(to: two.value)) }
-    let differs = try zip(first.parameters, other.parameters).contains { try !$0.value.isEqual(to: $1.value) }
+    #expect(first.stored.map(\.name) == second.stored.map(\.name))
+    for (one, two) in zip(first.stored, second.stored) { #expect(try one.value.isEqual(to: two.value)) }
+    let differs = try zip(first.stored, other.stored).contains { try !$0.value.isEqual(to: $1.value) }
     #expect(differs == method.draws)
   }
 
   @Test(arguments: cases)
   func `names of parameters are unique, all train in float32`(_ method: Case) throws {
     let adapter = try adapter(method)
-    #expect(Set(adapter.parameters.map(\.name)).count == adapter.parameters.count)
+    #expect(Set(adapter.stored.map(\.name)).count == adapter.stored.count)
     #expect(
       adapter.parameters.allSatisfy { $0.value.requiresGradient && $0.value.isLeaf && $0.value.dtype == .float32 })
     #expect(adapter.parameterCount == adapter.parameters.map(\.count).reduce(0, +))
-    #expect(adapter.parameters.isEmpty == (method.configuration is LinearProbe))
+    let trainsNothing = method.configuration is LinearProbe || method.configuration is OutputAverage
+    #expect(adapter.parameters.isEmpty == trainsNothing)
+    #expect(adapter.frozen.allSatisfy { !$0.value.requiresGradient && $0.value.isLeaf && $0.value.dtype == .float32 })
+    #expect(adapter.frozen.isEmpty == !(method.configuration is any Composition))
   }
 
   @Test(arguments: cases)
@@ -177,6 +200,7 @@ import Testing
     let adapter = try adapter(method)
     try adapter.perturb()
     let frozen = try backbone.tensors.map { try $0.tensor.clone() }
+    let members = try adapter.frozen.map { try $0.value.clone() }
     let base = try backbone.features(input)
     let before = try features(adapter)
     let pass = try ForwardPass(.training(Generator(seed: 3)))
@@ -204,6 +228,9 @@ import Testing
       #expect(try new.isEqual(to: old) == (gradient.abs().max().item() == 0))
     }
     #expect(try features(adapter).distance(to: before) > 1e-4)
+    for (before, parameter) in zip(members, adapter.frozen) {
+      #expect(try parameter.value.isEqual(to: before) && parameter.value.gradient().map { _ in true } == nil)
+    }
     for (before, (name, after)) in zip(frozen, backbone.tensors) {
       #expect(
         try after.isEqual(to: before) && !after.requiresGradient && after.gradient().map { _ in true } == nil, "\(name)"
@@ -309,9 +336,12 @@ import Testing
     try model.save(to: folder)
     let loaded = try backbone.adapted(from: folder)
     #expect(loaded.parameters.map(\.name) == model.parameters.map(\.name))
+    #expect(loaded.adapter.frozen.map(\.name) == adapter.frozen.map(\.name))
     #expect(loaded.head?.classes == ["cat", "dog"])
     #expect(try loaded.logits(input).isEqual(to: model.logits(input)))
-    for (one, other) in zip(loaded.parameters, model.parameters) { #expect(try one.value.isEqual(to: other.value)) }
+    for (one, other) in zip(loaded.parameters + loaded.adapter.frozen, model.parameters + adapter.frozen) {
+      #expect(try one.value.isEqual(to: other.value))
+    }
   }
 
   @Test(arguments: [true, false])

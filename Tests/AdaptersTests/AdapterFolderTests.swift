@@ -51,6 +51,23 @@ import Testing
     #expect(try contents(folder) == first)
   }
 
+  @Test func `a saved adapter knows how it started`() throws {
+    let fresh = try backbone.adapted(by: .kronecker(dimension: 3), at: .qkv).adapter.parameters
+    let model = try saved()
+    #expect(model.adapter.initialSeed != nil)
+    let loaded = try backbone.adapted(from: folder).adapter
+    #expect(loaded.initialSeed == model.adapter.initialSeed)
+    let initial = try #require(try loaded.initial(of: backbone)).parameters
+    for (initial, (fresh, moved)) in zip(initial, zip(fresh, loaded.parameters)) {
+      #expect(try initial.value.isEqual(to: fresh.value))
+      #expect(try !initial.value.isEqual(to: moved.value))
+    }
+    try edit { $0["initial_seed"] = nil }
+    #expect(try backbone.adapted(from: folder).adapter.initialSeed == nil)
+    try edit { $0["initial_seed"] = "-1" }
+    #expect(try refusal() == .details(folder.appending(path: "graft.json").path))
+  }
+
   @Test func `a folder without an adapter is refused`() throws {
     #expect(try refusal() == .noAdapter(folder.path))
   }

@@ -34,7 +34,7 @@ import Testing
   func formula(_ layer: BottleneckLayer, mask: Tensor? = nil, kept: Tensor? = nil) throws -> Tensor {
     let read =
       switch layer.input {
-      case .output: state.output
+      case .output, nil: state.output
       case .sum: try state.stream + state.output
       case .branch: state.input
       case .stream: state.stream
@@ -58,7 +58,7 @@ import Testing
   func leaves(_ layer: BottleneckLayer) -> [Tensor] {
     let read: [Tensor] =
       switch layer.input {
-      case .output: []
+      case .output, nil: []
       case .branch: [state.input]
       case .sum, .stream: [state.stream]
       }
@@ -87,6 +87,50 @@ import Testing
     func loss() throws -> Tensor { try layer.output(state, pass: ForwardPass()).squared().sum() }
     for (leaf, gradient) in zip(leaves(layer), try gradients(of: loss(), leaves(layer))) {
       try expectClose(gradient, differences(of: leaf, loss), tolerance: 1e-7)
+    }
+  }
+
+  /// As in a block of BERT: the branch is given the stream, and a LayerNorm without tensors follows the sum.
+  func postNorm() -> BranchState {
+    BranchState(input: state.stream, stream: state.stream, output: state.output) {
+      try $0.layerNorm(width: 6, weight: nil, bias: nil, epsilon: 1e-5)
+    }
+  }
+
+  @Test func `where a LayerNorm follows the sum, the stream after the branch is what it makes`() throws {
+    let state = postNorm()
+    let layer = try layer(.sum, .gelu)
+    func formula() throws -> Tensor {
+      let sum = try state.stream + state.output
+      let x = try (sum - sum.mean(-1, keep: true)) / (sum.variance(-1, correction: 0, keep: true) + 1e-5).sqrt()
+      let units = try x.linear(layer.down.value, layer.downBias.value).gelu()
+      return try state.output + units.linear(layer.up.value, layer.upBias.value) * layer.scale
+    }
+    let found = try layer.output(state, pass: ForwardPass())
+    try expectClose(found, formula(), tolerance: 1e-10)
+    let leaves = [state.stream, state.output] + layer.parameters.map(\.value)
+    let weights = try generator.normal(2, 5, 6)
+    let ours = try gradients(of: (found * weights).sum(), leaves)
+    for (one, other) in zip(ours, try gradients(of: (formula() * weights).sum(), leaves)) {
+      try expectClose(one, other, tolerance: 1e-9)
+    }
+  }
+
+  @Test
+  func `without a choice it reads what is after the LayerNorm behind the sum, and where none is the branch's output`()
+    throws
+  {
+    let generator = try Generator(seed: 4)
+    let open = BottleneckLayer(
+      down: try Parameter("down", generator.normal(4, 6, deviation: 0.5)),
+      downBias: try Parameter("a", generator.normal(4)), up: try Parameter("up", generator.normal(6, 4)),
+      upBias: try Parameter("c", generator.normal(6)), gain: nil, scale: 1, input: nil, activation: .relu, dropout: 0,
+      dropPath: 0)
+    for (state, input) in [(state, Bottleneck.Input.output), (postNorm(), .sum)] {
+      let chosen = BottleneckLayer(
+        down: open.down, downBias: open.downBias, up: open.up, upBias: open.upBias, gain: nil, scale: 1, input: input,
+        activation: .relu, dropout: 0, dropPath: 0)
+      #expect(try open.output(state, pass: ForwardPass()).isEqual(to: chosen.output(state, pass: ForwardPass())))
     }
   }
 

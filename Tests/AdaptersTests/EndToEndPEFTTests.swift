@@ -25,13 +25,13 @@ import Testing
 
   private struct Case {
     let name: String
-    let backbone: VisionTransformer
+    let backbone: any Backbone
     let family: String
     let model: AdaptedModel
   }
 
   /// Every method that PEFT has, on maps that its network lets it adapt.
-  private static func cases(_ family: String, _ backbone: VisionTransformer) throws -> [Case] {
+  private static func cases(_ family: String, _ backbone: any Backbone) throws -> [Case] {
     var lora = LoRA(rank: 2, alpha: 3)
     lora.overrides["blocks.0.mlp.fc1"] = SiteOverride(rank: 3)
     lora.overrides["blocks.1.mlp.fc2"] = SiteOverride(alpha: 7)
@@ -64,7 +64,9 @@ import Testing
       var model = try adapted(backbone, configuration, targets)
       try model.adapter.perturb()
       var cases = [Case(name: "\(family)-\(name)", backbone: backbone, family: family, model: model)]
-      if ["timm", "vit"].contains(family), ["lora", "lora-parts", "loha", "lokr", "ia3", "layer-norm"].contains(name) {
+      if ["timm", "vit", "bert"].contains(family),
+        ["lora", "lora-parts", "loha", "lokr", "ia3", "layer-norm"].contains(name)
+      {
         model.head = try Head(classes: ["ant", "bee", "cow"], features: 12, generator: Generator(seed: 4))
         cases.append(Case(name: "\(family)-\(name)-head", backbone: backbone, family: family, model: model))
       }
@@ -73,7 +75,7 @@ import Testing
   }
 
   private static func adapted(
-    _ backbone: VisionTransformer, _ configuration: some AdapterConfiguration, _ targets: Targets?
+    _ backbone: any Backbone, _ configuration: some AdapterConfiguration, _ targets: Targets?
   ) throws -> AdaptedModel { try backbone.adapted(by: configuration, at: targets) }
 
   @Test func `what Graft saves gives the same numbers in PEFT, and what PEFT saves the same in Graft`() throws {
@@ -84,6 +86,10 @@ import Testing
     var cases: [Case] = []
     for family in PEFTFormatTests.families {
       cases += try Self.cases(family, VisionTransformer(from: fixtures.appending(path: family)))
+    }
+    for family in PEFTTextTests.families {
+      let pooling = family == "bert" ? TextTransformerConfiguration.Pooling.pooler : .classToken
+      cases += try Self.cases(family, TextTransformer(from: fixtures.appending(path: family), pooling: pooling))
     }
     func folder(_ name: String, _ kind: String) -> URL { work.appending(path: "\(name)-\(kind)") }
     var jobs: [JSONValue] = []
@@ -122,6 +128,6 @@ import Testing
         try expectClose(changed.model.logits(input), theirs.tensor("changed.logits"), tolerance: 1e-5)
       }
     }
-    #expect(cases.count == 4 * 17 + 2 * 6)
+    #expect(cases.count == 8 * 17 + 3 * 6)
   }
 }

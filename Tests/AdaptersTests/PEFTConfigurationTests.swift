@@ -78,11 +78,12 @@ import Testing
 
   @Test func `every name that PEFT writes for a BERT is understood`() throws {
     let url = try #require(Bundle.module.resourceURL).appending(
-      path: "Fixtures/peft/bert/lora/adapter_model.safetensors")
+      path: "Fixtures/peft/bert/lora-task/adapter_model.safetensors")
     let keys = try SafetensorsFile(contentsOf: url).names.map { try #require(PEFTKey($0)) }
     #expect(
       Set(keys.map(\.module)) == [
-        "bert.encoder.layer.0.attention.self.query", "bert.encoder.layer.0.attention.self.value", "classifier",
+        "bert.encoder.layer.0.attention.self.query", "bert.encoder.layer.0.attention.self.value",
+        "bert.encoder.layer.1.attention.self.query", "bert.encoder.layer.1.attention.self.value", "classifier",
       ])
   }
 }

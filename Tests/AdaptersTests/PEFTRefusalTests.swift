@@ -131,7 +131,7 @@ import Testing
       return
     }
     #expect(unexpected.count == 12 && unexpected.allSatisfy { $0.contains("vit.layers.7.") })
-    try take("bert/lora")
+    try take("bert/lora-task")
     #expect(try refusal().description.contains(#"its target_modules ["query","value"] match no linear map"#))
   }
 

@@ -125,10 +125,10 @@ extension Generator {
 }
 
 extension Adapter {
-  /// Moves every parameter away from where it started.
+  /// Moves every parameter away from where it started, those that do not train too.
   func perturb(seed: UInt64 = 9, deviation: Double = 0.2) throws {
     let generator = try Generator(seed: seed)
-    for parameter in parameters {
+    for parameter in stored {
       try withoutGradients {
         try parameter.value.addInPlace(.normal(parameter.value.shape, deviation: deviation, from: generator))
       }

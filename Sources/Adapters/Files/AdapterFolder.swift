@@ -24,14 +24,15 @@ public enum AdapterFolder {
   /// is.
   ///
   /// - Parameters:
-  ///   - format: the program that is to read it; `.graft` keeps everything and is read by PEFT as well.
+  ///   - format: the program that is to read it; `.graft` keeps everything and is read by PEFT as well, unless the adapter
+  ///     is pruned: of tensors that are mostly zeros it keeps only what is not.
   ///   - names: how the modules are named in the file; nil for the names that the library of the backbone's file has today.
   /// - Throws: `FileError` where the disk refuses or the folder is not empty, `AdapterFolderError.notFinite` for a
   ///   parameter with NaN or infinity, `.notWritable` for what the other program has no words for.
   public static func save(
     _ model: AdaptedModel, to folder: URL, as format: AdapterFormat = .graft, names: ModuleNames? = nil
   ) throws {
-    for parameter in model.parameters where try !parameter.value.detached().isAllFinite() {
+    for parameter in model.parameters + model.adapter.frozen where try !parameter.value.detached().isAllFinite() {
       throw AdapterFolderError.notFinite(parameter.name, file: nil)
     }
     let files: AdapterFiles
@@ -109,7 +110,11 @@ public enum AdapterFolder {
     var details = try details(of: model)
     var files = AdapterFiles([], [])
     var holdsHead = false
+    var sparse = SparseTensors()
+    let tensors = try sparse.encoded(adapter.stored.map { ($0.name, $0.value) })
     do {
+      // PEFT would warn of names that it does not know and go on with an adapter that changes nothing.
+      if sparse.json != nil { throw AdapterFolderError.notWritable(.peft, "it knows no sparse tensors.") }
       let names = names ?? .current(model.backbone, withClassifier: model.head != nil)
       let peft = try peftFiles(model, names)
       details["names"] = ["library": .string(names.library), "prefix": .string(names.prefix)]
@@ -120,7 +125,8 @@ public enum AdapterFolder {
       var configuration = try adapter.configuration.settings()
       configuration["peft_type"] = .string("GRAFT_\(type(of: adapter.configuration).method)")
       files.documents.append((PEFTFormat.configurationName, .object(configuration)))
-      files.weights.append((PEFTFormat.weightsName, adapter.parameters.map { ($0.name, $0.value) }))
+      files.weights.append((PEFTFormat.weightsName, tensors))
+      details["sparse"] = sparse.json
     }
     if let head = model.head, !holdsHead {
       files.weights.append((headName, head.parameters.map { ($0.name, $0.value) }))
@@ -138,6 +144,8 @@ public enum AdapterFolder {
       "backbone": ["fingerprint": .string(backbone.fingerprint), "feature_width": .integer(backbone.featureWidth)],
       "parameters": .integer(adapter.parameterCount),
     ]
+    // In decimal digits: JSON's numbers are doubles to most readers, and seeds have 64 bits.
+    details["initial_seed"] = adapter.initialSeed.map { .string(String($0)) }
     if let head = model.head {
       details["head"] = .string(head.name)
       details["classes"] = .array(head.classes.map { .string($0) })
@@ -168,21 +176,28 @@ public enum AdapterFolder {
       return site
     }
     let configuration = try adapterConfiguration(named: method, settings: settings)
-    let adapter = try Adapter(configuration, at: sites, of: backbone, generator: Generator(seed: 0))
+    let initialSeed = try details["initial_seed"].map { field in
+      guard let seed = field.string.flatMap(UInt64.init) else {
+        throw AdapterFolderError.details(source.url.appendingPathComponent(detailsName).path)
+      }
+      return seed
+    }
+    let adapter = try Adapter(
+      configuration, at: sites, of: backbone, generator: Generator(seed: initialSeed ?? 0), initialSeed: initialSeed)
     var model = AdaptedModel(backbone: backbone, adapter: adapter)
     if let classes = details["classes"]?.array?.compactMap(\.string) {
       model.head = try Head(
         details["head"]?.string ?? "classifier", classes: classes, features: backbone.featureWidth,
         device: backbone.device, generator: Generator(seed: 0))
     }
-    var groups = adapter.parameters.map { FileGroup($0.name, $0) }
+    var groups = adapter.stored.map { FileGroup($0.name, $0) }
     var holdsHead = false
     if let names = try spelling(details, format, configuration, source.path, of: backbone) {
       let peft = try PEFTFormat.files(
         for: adapter, head: format == 1 ? nil : model.head, in: PEFTModules(backbone, names))
       (groups, holdsHead) = (peft.groups, peft.holdsHead)
     }
-    try groups.load(from: weights)
+    try groups.load(from: weights, sparse: SparseTensors(json: details["sparse"]))
     if let head = model.head, !holdsHead {
       try head.parameters.map { FileGroup($0.name, $0) }.load(from: source.weights(headName, orPickle: "head.bin"))
     }

@@ -45,10 +45,21 @@ enum AdapterHubFormat {
       adapter = try readBottleneck(settings, weights, name, onto: backbone)
       notes = settings.trainingNotes(except: adapter.configuration is AdapterPlus ? ["stochastic_depth"] : [])
     }
+    let hasHead = source.has(headConfigurationName)
+    let isLeftOut = try hasHead && !headFits(source, backbone)
+    let head = isLeftOut ? nil : try readHead(source, name, onto: backbone, labels: labels)
     return LoadedAdapter(
-      model: AdaptedModel(
-        backbone: backbone, adapter: adapter, head: try readHead(source, name, onto: backbone, labels: labels)),
-      format: .adapterHub, writer: json["version"]?.string.map { "AdapterHub \($0)" }, notes: notes)
+      model: AdaptedModel(backbone: backbone, adapter: adapter, head: head), format: .adapterHub,
+      writer: json["version"]?.string.map { "AdapterHub \($0)" },
+      notes: notes + (isLeftOut ? ["its head was left out: it is no one layer on this backbone's features"] : []))
+  }
+
+  /// Whether a head is one layer on the features. On text that is only so for transformers' BERT, whose classifier reads what
+  /// the pooler makes.
+  private static func headFits(_ source: AdapterSource, _ backbone: any Backbone) throws -> Bool {
+    guard backbone is TextTransformer else { return true }
+    let isFlexible = try source.json(headConfigurationName)["config"]?.object != nil
+    return !isFlexible && ModuleNames.ofFile(backbone).classifierReads(backbone)
   }
 
   private static func readLoRA(
@@ -63,7 +74,8 @@ enum AdapterHubFormat {
     guard !sites.isEmpty else {
       throw AdapterFolderError.unsupported(settings.folder, "none of its modules is a linear map of this backbone.")
     }
-    let adapter = try Adapter(lora, at: sites, of: backbone, generator: Generator(seed: 0))
+    let adapter = try Adapter(
+      lora, at: sites, of: backbone, generator: Generator(seed: 0), initialSeed: nil)
     try loraLayout(adapter, lora, name, in: modules).groups.load(from: weights)
     return adapter
   }
@@ -71,9 +83,11 @@ enum AdapterHubFormat {
   private static func readBottleneck(
     _ settings: AdapterHubSettings, _ weights: SafetensorsFile, _ name: String, onto backbone: any Backbone
   ) throws -> Adapter {
-    let configuration = try settings.bottleneck(streamWidth: backbone.branches.first?.width ?? 0)
+    let configuration = try settings.bottleneck(
+      streamWidth: backbone.branches.first?.width ?? 0, normalizesAfter: backbone is TextTransformer)
     let sites = backbone.sites.filter { !settings.leftOut.contains($0.block ?? -1) }
-    let adapter = try Adapter(configuration, at: sites, of: backbone, generator: Generator(seed: 0))
+    let adapter = try Adapter(
+      configuration, at: sites, of: backbone, generator: Generator(seed: 0), initialSeed: nil)
     // The spelling under which the most of the file's names are wanted.
     let found = Set(weights.names)
     let groups = try spellings(backbone).map { try bottleneckGroups(adapter, name, of: backbone, $0) }
@@ -120,9 +134,12 @@ enum AdapterHubFormat {
 
   static func files(for model: AdaptedModel) throws -> AdapterFiles {
     let (adapter, backbone) = (model.adapter, model.backbone)
-    let names = spellings(backbone).first { $0.prefix == "vit." } ?? spellings(backbone).first
-    guard let names else {
-      throw AdapterFolderError.notWritable(.adapterHub, "`adapters` has ViT and CLIP of transformers 4 only.")
+    let isText = backbone is TextTransformer
+    let spellings = spellings(backbone)
+    let own = ModuleNames.current(backbone, withClassifier: model.head != nil).prefix
+    guard let names = spellings.first(where: { $0.prefix == (isText ? own : "vit.") }) ?? spellings.first else {
+      throw AdapterFolderError.notWritable(
+        .adapterHub, "`adapters` has ViT, CLIP, BERT, RoBERTa and DistilBERT of transformers 4 only.")
     }
     let depth = (backbone.sites.blocks.last ?? -1) + 1
     var groups: [FileGroup]
@@ -134,16 +151,18 @@ enum AdapterHubFormat {
       blocks = Set(layout.modules.compactMap(\.map.site.block))
       settings = try AdapterHubSettings.fields(lora, layout.modules.map(\.map.site), blocks: blocks.count)
     } else {
-      settings = try AdapterHubSettings.fields(adapter.configuration, streamWidth: backbone.branches.first?.width ?? 0)
+      settings = try AdapterHubSettings.fields(
+        adapter.configuration, streamWidth: backbone.branches.first?.width ?? 0,
+        normalizesAfter: backbone is TextTransformer)
       blocks = Set(adapter.sites.blocks)
       groups = try bottleneckGroups(adapter, name, of: backbone, names)
     }
     settings["leave_out"] = .array((0..<depth).filter { !blocks.contains($0) }.map { .integer($0) })
-    let isCLIP = names.library.hasPrefix("CLIP")
+    let (type, bare, classifying) = modelClasses(names)
     let about: [(String, JSONValue)] = [
       ("hidden_size", .integer(backbone.sites.first?.inFeatures ?? 0)),
-      ("model_class", isCLIP ? "CLIPVisionModel" : model.head == nil ? "ViTModel" : "ViTForImageClassification"),
-      ("model_name", ""), ("model_type", isCLIP ? "clip_vision_model" : "vit"), ("version", "adapters.1.3.0"),
+      ("model_class", .string(model.head == nil ? bare : classifying ?? bare)), ("model_name", ""),
+      ("model_type", .string(type)), ("version", "adapters.1.3.0"),
     ]
     func document(_ members: [(String, JSONValue)]) -> JSONValue {
       var object = JSONObject()
@@ -154,8 +173,9 @@ enum AdapterHubFormat {
       [(configurationName, document([("config", .object(settings)), ("name", .string(name))]))],
       [(weightsName, try groups.tensors())])
     if let head = model.head {
-      guard !isCLIP else {
-        throw AdapterFolderError.notWritable(.adapterHub, "CLIP's image tower has no classifier there.")
+      guard classifying != nil, names.classifierReads(backbone) else {
+        throw AdapterFolderError.notWritable(
+          .adapterHub, "\(bare) has no classifier there of one layer on these features.")
       }
       var labels = JSONObject()
       for (index, label) in head.classes.enumerated() { labels[label] = .integer(index) }
@@ -175,9 +195,21 @@ enum AdapterHubFormat {
 
   /// The names of the models that `adapters` knows.
   private static func spellings(_ backbone: any Backbone) -> [ModuleNames] {
-    let family =
-      ModuleNames.ofFile(backbone).library.hasPrefix("CLIP") ? "CLIP of transformers" : "ViT of transformers 4"
-    return ModuleNames.known.filter { $0.library == family && ["", "vit.", "vision_model."].contains($0.prefix) }
+    let library = ModuleNames.ofFile(backbone).library
+    // Its ViT has the names of version 4; those of the others have not changed since.
+    let family = library.hasSuffix(" of transformers") ? library : "ViT of transformers 4"
+    return ModuleNames.known.filter { $0.library == family && ($0.prefix != "deit." && !$0.prefix.hasPrefix("dinov2")) }
+  }
+
+  /// What `adapters` calls the model: its type, its class, and that of the model with a classifier.
+  private static func modelClasses(_ names: ModuleNames) -> (type: String, bare: String, classifying: String?) {
+    switch names.library {
+    case "CLIP of transformers": ("clip_vision_model", "CLIPVisionModel", nil)
+    case "BERT of transformers": ("bert", "BertModel", "BertForSequenceClassification")
+    case "RoBERTa of transformers": ("roberta", "RobertaModel", nil)
+    case "DistilBERT of transformers": ("distilbert", "DistilBertModel", nil)
+    default: ("vit", "ViTModel", "ViTForImageClassification")
+    }
   }
 
   private static func loraLayout(_ adapter: Adapter, _ lora: LoRA, _ name: String, in modules: PEFTModules) throws
@@ -201,25 +233,35 @@ enum AdapterHubFormat {
   ) throws -> [FileGroup] {
     let parameters = Dictionary(adapter.parameters.map { ($0.name, $0) }) { first, _ in first }
     return try backbone.branches.flatMap { branch -> [FileGroup] in
-      // The module that a block is: its LayerNorm lies directly in it.
-      guard parameters["\(branch.name).adapter.down.weight"] != nil else { return [] }
-      guard let norm = names.module(at: "blocks.\(branch.block).norm1"), let dot = norm.lastIndex(of: ".") else {
+      guard let place = bottleneckPlace(branch, names) else {
         throw AdapterFolderError.notWritable(.adapterHub, "'\(branch.name)' has no module of its own in \(names).")
       }
-      let place =
-        switch (branch.kind, names.library.hasPrefix("CLIP")) {
-        case (.attention, _): "attention_adapters"
-        case (.mlp, true): "output_adapters"
-        case (.mlp, false): "output.output_adapters"
-        }
       return [
         ("adapter_down.0.weight", "down.weight"), ("adapter_down.0.bias", "down.bias"),
         ("adapter_up.weight", "up.weight"), ("adapter_up.bias", "up.bias"), ("scaling", "scale"),
       ].compactMap { theirs, ours in
         parameters["\(branch.name).adapter.\(ours)"].map {
-          FileGroup("\(norm[..<dot]).\(place).adapters.\(name).\(theirs)", $0)
+          FileGroup("\(place).adapters.\(name).\(theirs)", $0)
         }
       }
+    }
+  }
+
+  /// The module that the adapters of a branch are in: in BERT and RoBERTa that of the branch's last map and its LayerNorm, in
+  /// the others one of the block, which is where its first LayerNorm lies.
+  private static func bottleneckPlace(_ branch: Branch, _ names: ModuleNames) -> String? {
+    func parent(_ name: String) -> Substring? {
+      names.module(at: "blocks.\(branch.block).\(name)").flatMap { module in
+        module.lastIndex(of: ".").map { module[..<$0] }
+      }
+    }
+    switch (names.library, branch.kind) {
+    case ("BERT of transformers", _), ("RoBERTa of transformers", _):
+      return parent(branch.kind == .mlp ? "mlp.fc2" : "attn.proj").map(String.init)
+    case (_, .attention): return parent("norm1").map { "\($0).attention_adapters" }
+    case ("CLIP of transformers", .mlp), ("DistilBERT of transformers", .mlp):
+      return parent("norm1").map { "\($0).output_adapters" }
+    case (_, .mlp): return parent("norm1").map { "\($0).output.output_adapters" }
     }
   }
 }

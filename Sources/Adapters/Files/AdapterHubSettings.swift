@@ -109,9 +109,11 @@ struct AdapterHubSettings {
 
   /// The method that these settings are, on a stream of this width.
   ///
-  /// In a ViT no LayerNorm stands behind the sum `x + y`, so what is left of the settings is what the bottleneck reads: `y`,
-  /// `x + y` (`original_ln_before`), or `x` (`is_parallel`).
-  func bottleneck(streamWidth: Int) throws -> any AdapterConfiguration {
+  /// What is left of the settings is what the bottleneck reads: `y`, the stream behind the sum `x + y` (`original_ln_before`),
+  /// or `x` (`is_parallel`). In BERT a LayerNorm stands behind the sum, which the stream then has passed.
+  ///
+  /// - Parameter normalizesAfter: whether the backbone's LayerNorms follow the sums.
+  func bottleneck(streamWidth: Int, normalizesAfter: Bool) throws -> any AdapterConfiguration {
     for field in ["ln_before", "ln_after", "use_gating", "cross_adapter", "phm_layer", "adapter_residual_before_ln"] {
       try require(field, false)
     }
@@ -127,6 +129,9 @@ struct AdapterHubSettings {
     guard isParallel ? addsStream : (keepsOutput && addsStream) || (!keepsOutput && readsSum && !addsStream) else {
       throw try refusal(
         "residual_before_ln", "with its original_ln_before and original_ln_after the stream is not kept.")
+    }
+    guard addsStream || !normalizesAfter else {
+      throw try refusal("original_ln_after", "no method here leaves out the LayerNorm behind the sum.")
     }
     let places = (try flag("mh_adapter", false), try flag("output_adapter", true))
     let scale = fields["scaling"] ?? 1.0
@@ -178,7 +183,9 @@ struct AdapterHubSettings {
     return max(1, Int(width))
   }
 
-  static func fields(_ configuration: any AdapterConfiguration, streamWidth: Int) throws -> JSONObject {
+  static func fields(
+    _ configuration: any AdapterConfiguration, streamWidth: Int, normalizesAfter: Bool
+  ) throws -> JSONObject {
     let (width, activation): (Int?, Bottleneck.Activation)
     var (scaling, attention, reads, depth): (JSONValue, Bool, Bottleneck.Input, Double) = (1.0, false, .output, 0)
     // Their dropout is on the module's output, ours on its hidden units: neither says what the other does.
@@ -187,12 +194,17 @@ struct AdapterHubSettings {
       (width, activation, attention) = (adapter.width, adapter.activation, true)
       scaling = .double(adapter.scale)
     case let adapter as Pfeiffer:
-      (width, activation, reads) = (adapter.width, adapter.activation, adapter.input)
+      (width, activation) = (adapter.width, adapter.activation)
+      reads = adapter.input ?? (normalizesAfter ? .sum : .output)
       scaling = .double(adapter.scale)
     case let adapter as ParallelAdapter:
       (width, activation, reads) = (adapter.width, adapter.activation, adapter.input)
       scaling = adapter.learnsScale ? "learned" : .double(adapter.scale)
     case let adapter as AdapterPlus:
+      guard !normalizesAfter else {
+        throw AdapterFolderError.notWritable(
+          .adapterHub, "its Adapter+ leaves out the LayerNorm behind the sum, which this one does not.")
+      }
       (width, activation, reads, depth) = (adapter.width, adapter.activation, .sum, adapter.dropPath)
       scaling = "channel"
     default:

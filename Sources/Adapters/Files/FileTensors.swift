@@ -45,11 +45,13 @@ extension [FileGroup] {
 
   /// Fills the parameters from a file: every tensor of the file is used and every parameter filled, or nothing is.
   ///
-  /// - Parameter aside: tensors of the file that belong to another tower.
-  /// - Throws: `AdapterFolderError.names` listing both sides, `.shape` or `.notFinite` naming the tensor.
-  func load(from file: SafetensorsFile, aside: Set<String> = []) throws {
+  /// - Parameters:
+  ///   - aside: tensors of the file that belong to another tower.
+  ///   - sparse: those of which the file has only what is not zero.
+  /// - Throws: `AdapterFolderError.names` listing both sides, `.shape` or `.notFinite` naming the tensor; `SparseTensorError`.
+  func load(from file: SafetensorsFile, aside: Set<String> = [], sparse: SparseTensors = SparseTensors()) throws {
     let expected = Set(names)
-    let found = Set(file.names).subtracting(aside)
+    let found = sparse.names(of: file).subtracting(aside)
     guard expected == found else {
       throw AdapterFolderError.names(
         file.url.path, missing: expected.subtracting(found).sorted(), unexpected: found.subtracting(expected).sorted())
@@ -58,7 +60,7 @@ extension [FileGroup] {
     for group in self {
       tensors.append(
         try zip(group.names, group.shapes).map { name, shape in
-          let tensor = try file.tensor(name)
+          let tensor = try sparse.tensor(name, in: file, expected: shape)
           guard tensor.shape == shape else {
             throw AdapterFolderError.shape(name, file: file.url.path, expected: shape, found: tensor.shape)
           }

@@ -49,7 +49,8 @@ enum MLXFormat {
     let configuration: any RankedConfiguration =
       kind == "dora"
       ? DoRA(rank: rank, alpha: alpha, dropout: dropout) : LoRA(rank: rank, alpha: alpha, dropout: dropout)
-    let adapter = try Adapter(configuration, at: sites, of: backbone, generator: Generator(seed: 0))
+    let adapter = try Adapter(
+      configuration, at: sites, of: backbone, generator: Generator(seed: 0), initialSeed: nil)
     try layout(adapter, in: modules).groups.map(\.transposed).load(from: weights)
     return LoadedAdapter(
       model: AdaptedModel(backbone: backbone, adapter: adapter), format: .mlx, writer: nil, notes: notes)

@@ -117,7 +117,10 @@ private struct PEFTReader {
     let maps = try modules.maps.filter { try configuration.targets.contains($0.target) && !isSaved($0.target) }
     let (settings, sites) = try method.readAny(configuration, maps, in: modules)
     let adapter: Adapter
-    do { adapter = try Adapter(settings, at: sites, of: backbone, generator: Generator(seed: 0)) } catch let error
+    do {
+      adapter = try Adapter(
+        settings, at: sites, of: backbone, generator: Generator(seed: 0), initialSeed: nil)
+    } catch let error
       as AdapterError
     { throw AdapterFolderError.unsupported(configuration.folder, error.description) }
     let files = try settings.peftFiles(adapter, in: modules)
@@ -160,13 +163,21 @@ private struct PEFTReader {
     let isSaved = configuration.modulesToSave.contains { module.hasSuffix($0) }
     let trainsBias = configuration.json["bias"]?.string == "all" && weights[bias] != nil
     guard isSaved || trainsBias else { return (nil, []) }
+    guard modules.names.classifierReads(backbone) else {
+      throw AdapterFolderError.unsupported(
+        configuration.folder,
+        """
+        its classifier '\(module)' is one on the pooler's output, and this backbone's features are pooled otherwise. Open \
+        the backbone with the pooling "pooler".
+        """)
+    }
     guard let count = (weights[weight] ?? weights[bias])?.shape.first, count > 1 else {
       throw AdapterFolderError.names(weights.url.path, missing: [weight, bias], unexpected: [])
     }
     try Head.check(weights, weight, bias, count: count, features: backbone.featureWidth)
     let head = try Head(count: count, labels: labels, of: backbone)
     if isSaved { return (head, PEFTFormat.headGroups(head, at: module)) }
-    guard let classifier = (backbone as? VisionTransformer)?.beside.classifier,
+    guard let classifier = (backbone as? any PretrainedNetwork)?.pretrainedClassifier,
       classifier.weight.shape == head.weight.value.shape
     else {
       throw AdapterFolderError.unsupported(

@@ -11,7 +11,11 @@ struct PEFTModules {
   /// How often PEFT adds the update of the projection inside `nn.MultiheadAttention` to its weight: up to version 0.21 twice
   /// (huggingface/peft#3774), in training too. Its factors in a file stand for half of what they do.
   var updatesInsideAttention = 2.0
+  /// Modules that hold tensors and are no linear map that can be adapted: LayerNorms, the stem, the pooler.
+  private let others: [String]
   private let known: Set<String>
+  /// BERT's layer between the first token and the features. It is no site: no method's paper adapts it.
+  private static let pooler = "pooler"
 
   struct Map {
     let site: Site
@@ -30,8 +34,11 @@ struct PEFTModules {
     self.backbone = backbone
     self.names = names
     let sites = backbone.sites
-    known = Set(
-      sites.flatMap { [$0.name] + $0.parts.map(\.name) } + backbone.layerNorms + (backbone.stem.map { [$0] } ?? []))
+    let tensors = Set(backbone.tensors.map(\.name))
+    others =
+      backbone.layerNorms
+      + ([backbone.stem].compactMap { $0 } + [Self.pooler]).filter { tensors.contains("\($0).weight") }
+    known = Set(sites.flatMap { [$0.name] + $0.parts.map(\.name) } + others)
     maps = sites.flatMap { site -> [Map] in
       guard let module = names.module(at: site.name) else {
         return site.parts.compactMap { part in
@@ -64,12 +71,10 @@ struct PEFTModules {
   /// The map that a part lies in, where the names have only that.
   func whole(of part: Site) -> Map? { maps.first { $0.site.name == part.whole?.name } }
 
-  /// Modules that hold tensors of the backbone, by our name and theirs: the maps, the LayerNorms and the stem.
+  /// Modules that hold tensors of the backbone, by our name and theirs: the maps, the LayerNorms, the stem and the pooler.
   var holders: [(ours: String, target: String, map: Map?)] {
     maps.map { ($0.site.name, $0.target, $0) }
-      + (backbone.layerNorms + (backbone.stem.map { [$0] } ?? [])).compactMap { name in
-        names.module(at: name).map { (name, $0, nil) }
-      }
+      + others.compactMap { name in names.module(at: name).map { (name, $0, nil) } }
   }
 
   /// The classifier's module, where the names have one.
@@ -77,7 +82,7 @@ struct PEFTModules {
 
   /// Where a head goes, if the library's classifier takes the same features.
   func place(for head: Head?) -> String? {
-    guard let head, let width = backbone.sites.first?.inFeatures,
+    guard let head, names.classifierReads(backbone), let width = backbone.sites.first?.inFeatures,
       head.weight.value.shape.last == width * names.classifierInputs
     else { return nil }
     return self.head
@@ -95,7 +100,11 @@ struct PEFTModules {
     switch names.place(of: module) {
     case .head: return .head
     case .aside(let reason): return .aside(reason)
-    case .module(let ours): return known.contains(ours) ? .module : nil
+    case .module(let ours):
+      if known.contains(ours) { return .module }
+      // What trained there is without effect on the features.
+      return ours == Self.pooler && backbone is TextTransformer
+        ? .aside("the pooler, which the backbone's features do not come from") : nil
     case nil: return nil
     }
   }

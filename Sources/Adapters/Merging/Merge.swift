@@ -96,7 +96,7 @@ public struct Merge: Sendable {
     }
     if let branch = adapter.branches.keys.min() { throw MergeError.noLinearChange(method: method, branch) }
     if adapter.sequence != nil { throw MergeError.noLinearChange(method: method, "the sequence of tokens") }
-    for parameter in adapter.parameters where try !parameter.value.detached().isAllFinite() {
+    for parameter in adapter.stored where try !parameter.value.detached().isAllFinite() {
       throw MergeError.notFinite(parameter.name)
     }
   }

@@ -32,8 +32,8 @@ public struct MergedCheckpoint: Sendable {
     }
   }
 
-  public let backbone: VisionTransformer
-  /// What the adapted and the merged network are compared on, `[count, 3, height, width]`, normalized pixels.
+  public let backbone: any PretrainedNetwork
+  /// What the adapted and the merged network are compared on, `[count, …]`.
   public let probe: Tensor
   /// Where the probe comes from.
   public let probeSource: String
@@ -52,7 +52,7 @@ public struct MergedCheckpoint: Sendable {
   ///   - again: whether one that the backbone holds already, by its record, is merged once more.
   /// - Throws: `MergedCheckpointError.alreadyMerged`; as `AdapterFolder.load` for one that is of another backbone.
   public static func part(
-    at folder: URL, weight: Double = 1, onto backbone: VisionTransformer, from model: URL, again: Bool = false
+    at folder: URL, weight: Double = 1, onto backbone: any PretrainedNetwork, from model: URL, again: Bool = false
   ) throws -> Part {
     let digest = try MergeRecord.digest(ofAdapter: folder)
     let merged = try MergeRecord(in: model)?.history.flatMap(\.adapters).filter { $0.digest == digest } ?? []
@@ -65,7 +65,7 @@ public struct MergedCheckpoint: Sendable {
   }
 
   /// - Parameter folder: where the backbone was read from.
-  public init(of backbone: VisionTransformer, from folder: URL, probe: Tensor, source probeSource: String) throws {
+  public init(of backbone: any PretrainedNetwork, from folder: URL, probe: Tensor, source probeSource: String) throws {
     self.backbone = backbone
     self.probe = probe
     self.probeSource = probeSource
@@ -190,15 +190,6 @@ public struct MergedCheckpoint: Sendable {
       deviation.agreement = min(deviation.agreement ?? 1, same)
     }
     return deviation
-  }
-}
-
-extension VisionTransformer {
-  /// The network of another folder, read as this one is.
-  func reloaded(from folder: URL) throws -> VisionTransformer {
-    try VisionTransformer(
-      from: folder, device: device, pooling: configuration.pooling, heads: configuration.heads,
-      activation: configuration.activation)
   }
 }
 

@@ -12,7 +12,7 @@ public struct UnmergedCheckpoint: Sendable {
     /// The folder that was merged into: bit for bit.
     case base(URL)
     /// The recorded adapters, subtracted: up to rounding. The probe measures how far.
-    case adapters([URL], onto: VisionTransformer, probe: Tensor)
+    case adapters([URL], onto: any PretrainedNetwork, probe: Tensor)
   }
 
   public let record: MergeRecord
@@ -107,7 +107,7 @@ public struct UnmergedCheckpoint: Sendable {
   }
 
   /// The recorded adapters with the weights, and the mean gates, that they were merged with.
-  private func terms(_ folders: [URL], onto backbone: VisionTransformer) throws -> [Merge.Term] {
+  private func terms(_ folders: [URL], onto backbone: any PretrainedNetwork) throws -> [Merge.Term] {
     var left = record.adapters
     let terms = try folders.map { folder in
       let digest = try MergeRecord.digest(ofAdapter: folder)

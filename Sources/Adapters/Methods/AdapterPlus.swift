@@ -4,7 +4,8 @@ import Tensors
 /// A bottleneck adapter on the residual stream `z` after each block's MLP: `x ← z + γ⊙droppath(Ad(z))`.
 ///
 /// Steitz and Roth 2024, "Adapters Strike Back", arXiv:2406.06820: a scale `γ` for each channel, GELU, no LayerNorm, both
-/// matrices truncated normal with standard deviation 0.01, drop path 0.1 on the adapter alone. `Bottleneck` has the formula
+/// matrices truncated normal with standard deviation 0.01, drop path 0.1 on the adapter alone. Published for pre-norm blocks;
+/// in a post-norm one it is `x ← LN(x + y + γ⊙droppath(Ad(LN(x + y))))`, with the LayerNorm behind the sum. `Bottleneck` has the formula
 /// and the parameters.
 public struct AdapterPlus: AdapterConfiguration {
   public static let method = "ADAPTER_PLUS"

@@ -3,7 +3,8 @@ import Tensors
 
 /// The module that all bottleneck adapters share, `Ad(h) = U·σ(D·h + a) + c`, and where it stands.
 ///
-/// At a residual branch with output `y` it makes `y + s·Ad(h)`, which the backbone adds to its stream. The methods differ in
+/// At a residual branch with output `y` it makes `y + s·Ad(h)`, which the backbone adds to its stream; in a post-norm block
+/// (BERT) the pretrained LayerNorm follows the sum, as it does without an adapter. The methods differ in
 /// the branches that they choose, in what `h` is, in the scale `s` and in how they start: `Houlsby`, `Pfeiffer`,
 /// `ParallelAdapter`, `AdaptFormer`, `AdapterPlus`. For `m` hidden units on a stream of width `d`, at the branch `NAME`:
 ///
@@ -25,13 +26,13 @@ public struct Bottleneck: Hashable, Sendable {
     case swish
   }
 
-  /// What the module reads at a branch `x ← x + y`, `y = f(LN(x))`.
+  /// What the module reads at a branch `x ← x + y`, `y = f(LN(x))`, or in a post-norm block `x ← LN(x + y)`, `y = f(x)`.
   public enum Input: String, Codable, CaseIterable, Hashable, Sendable {
     /// `y`, what the branch computed.
     case output
-    /// `x + y`, the stream after the branch.
+    /// The stream after the branch: `x + y`, or `LN(x + y)`.
     case sum
-    /// `LN(x)`, what the branch was given.
+    /// What the branch was given: `LN(x)`, or `x`.
     case branch
     /// `x`, the stream before the branch.
     case stream
@@ -62,7 +63,8 @@ public struct Bottleneck: Hashable, Sendable {
   /// `m`; nil for a 16th of the stream's width.
   var width: Int?
   var kinds: [Branch.Kind] = [.mlp]
-  var input: Input
+  /// nil for what the branch computed in a pre-norm block, and the stream after it in a post-norm one.
+  var input: Input?
   var activation: Activation
   var scale: Scale
   /// The probability that a hidden unit is dropped.

@@ -8,7 +8,7 @@ struct BottleneckLayer: BranchAdapter {
   /// `[width]` or `[1]`; nil where the scale does not train.
   let gain: Parameter?
   let scale: Double
-  let input: Bottleneck.Input
+  let input: Bottleneck.Input?
   let activation: Bottleneck.Activation
   let dropout, dropPath: Double
 
@@ -25,14 +25,22 @@ struct BottleneckLayer: BranchAdapter {
       mask = try drawn([shape[0] * shape[1], down.value.shape[0]], dropout)
       kept = try drawn([shape[0], 1], dropPath)?.expanded(-1, shape[1]).reshaped(-1, 1)
     }
-    let beside: [Tensor] =
-      switch input {
-      case .output: []
-      case .sum, .stream: [state.stream]
-      case .branch: [state.input]
+    var beside: [Tensor] = []
+    var input = input ?? (state.normalized == nil ? .output : .sum)
+    switch input {
+    case .output: break
+    case .sum:
+      // The LayerNorm is a node of its own; its output is beside `y` as what the branch was given is.
+      if let normalized = state.normalized {
+        (input, beside) = (.branch, [try normalized(state.stream + y)])
+      } else {
+        beside = [state.stream]
       }
+    case .stream: beside = [state.stream]
+    case .branch: beside = [state.input]
+    }
     return try Function.apply("bottleneck", to: [y] + beside + parameters.map(\.value)) { inputs in
-      try run(inputs, mask: mask, kept: kept)
+      try run(inputs, reading: input, mask: mask, kept: kept)
     }[0]
   }
 
@@ -42,7 +50,9 @@ struct BottleneckLayer: BranchAdapter {
   /// that is as fast as the formula written out, where not about a tenth faster.
   ///
   /// - Parameter inputs: `y`, what else is read, and the parameters.
-  private func run(_ inputs: [Tensor], mask: Tensor?, kept: Tensor?) throws -> ([Tensor], Function.Backward) {
+  private func run(
+    _ inputs: [Tensor], reading input: Bottleneck.Input, mask: Tensor?, kept: Tensor?
+  ) throws -> ([Tensor], Function.Backward) {
     let y = inputs[0]
     let beside = input == .output ? nil : inputs[1]
     let first = beside == nil ? 1 : 2
@@ -66,7 +76,7 @@ struct BottleneckLayer: BranchAdapter {
     let output = try units.linear(scaled).reshaped(y.shape).to(y.dtype)
     try output.addInPlace(y)
 
-    let backward: Function.Backward = { [activation, input, scale] gradients, needed in
+    let backward: Function.Backward = { [activation, scale] gradients, needed in
       var results = [Tensor?](repeating: nil, count: needed.count)
       guard let gradient = gradients[0] else { return results }
       let g = try gradient.to(precision).reshaped(-1, width)

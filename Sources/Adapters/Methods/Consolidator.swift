@@ -224,7 +224,8 @@ extension AdaptedModel {
     configuration.branchBias = trained.branchBias || trained.trainBaseBias
     configuration.trainBaseBias = false
     configuration.initialization = .zeros
-    let compact = try Adapter(configuration, at: adapter.sites, of: backbone, generator: Generator(seed: 0))
+    let compact = try Adapter(
+      configuration, at: adapter.sites, of: backbone, generator: Generator(seed: 0), initialSeed: nil)
     for site in adapter.sites {
       guard let source = adapter.corrections[site.name] as? ConsolidatorLayer,
         let target = compact.corrections[site.name] as? ConsolidatorLayer

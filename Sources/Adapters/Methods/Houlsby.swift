@@ -1,7 +1,8 @@
 import NeuralNetworks
 import Tensors
 
-/// Two bottleneck adapters in each block, on the outputs `y` of attention and of the MLP: `x ← x + y + s·Ad(y)`.
+/// Two bottleneck adapters in each block, on the outputs `y` of attention and of the MLP: `x ← x + y + s·Ad(y)`, in a post-norm
+/// block `x ← LN(x + y + s·Ad(y))`.
 ///
 /// Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", arXiv:1902.00751, figure 2. The defaults are
 /// AdapterHub's preset `double_seq_bn`: swish, a 16th of the width, both matrices normal with standard deviation 0.02;

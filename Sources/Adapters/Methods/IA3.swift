@@ -35,7 +35,8 @@ public struct IA3: AdapterConfiguration {
     for site in sites {
       let scalesInputs = feedforward.contains(site.role)
       let shape = scalesInputs ? [1, site.inFeatures] : [site.outFeatures, 1]
-      let scale = try Parameter("\(site.name).ia3_l", .ones(shape, device: backbone.device), decays: false)
+      let scale = try Parameter(
+        "\(site.name).ia3_l", .ones(shape, device: backbone.device), decays: false, isWeight: false)
       parts.corrections[site.name] = scalesInputs ? InputScale(scale: scale) : OutputScale(scale: scale)
       parts.parameters.append(scale)
       if let whole = site.whole, !scalesInputs { parted[whole.name, default: []].append((whole.rows, scale)) }

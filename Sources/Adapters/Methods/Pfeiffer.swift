@@ -3,9 +3,10 @@ import Tensors
 
 /// One bottleneck adapter in each block, at the MLP's output `y`: `x ← x + y + s·Ad(h)`.
 ///
-/// Pfeiffer et al. 2020, "AdapterFusion", arXiv:2005.00247. The paper's transformer normalizes after the sum, and ports to
-/// pre-norm vision transformers disagree on what `h` is. By default it is `y`, as in the baselines of visual prompt tuning;
-/// with `input = .sum` it is `x + y`, as AdapterHub's preset `seq_bn` runs on a ViT. The other defaults are that preset's:
+/// Pfeiffer et al. 2020, "AdapterFusion", arXiv:2005.00247. The paper's transformer normalizes after the sum; there it is
+/// `x ← LN(x + y + s·Ad(LN(x + y)))` with one pretrained LayerNorm twice, as AdapterHub runs it on BERT. Ports to pre-norm
+/// vision transformers disagree on what `h` is. By default it is `y`, as in the baselines of visual prompt tuning; with
+/// `input = .sum` it is `x + y`, as AdapterHub's preset `seq_bn` runs on a ViT. The other defaults are that preset's:
 /// ReLU, a 16th of the width, both matrices normal with standard deviation 0.02. `noah` is the variant in the tables of NOAH
 /// and Consolidator. `Bottleneck` has the formula and the parameters.
 public struct Pfeiffer: AdapterConfiguration {
@@ -13,11 +14,12 @@ public struct Pfeiffer: AdapterConfiguration {
   public static let summary = "a bottleneck after the MLP"
   public static let paper: String? = "arXiv:2005.00247"
   public static let placement = AdapterPlacement.blocks
-  public static let optionalSettings: Set<String> = ["width"]
+  public static let optionalSettings: Set<String> = ["width", "input"]
 
   /// Hidden units; nil for a 16th of the stream's width.
   public var width: Int?
-  public var input = Bottleneck.Input.output
+  /// `h`; nil for `LN(x + y)` where a LayerNorm follows the sum, and `y` where none does.
+  public var input: Bottleneck.Input?
   public var activation = Bottleneck.Activation.relu
   public var scale = 1.0
   /// The probability that a hidden unit is dropped, `0 ..< 1`.

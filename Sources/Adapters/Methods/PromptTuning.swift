@@ -52,7 +52,7 @@ public struct PromptTuning: AdapterConfiguration {
       let bound = (6 / Double(inputs + width)).squareRoot()
       let prompt = try Parameter(
         "blocks.\(block).prompts",
-        .uniform([tokens, width], -bound, bound, device: backbone.device, from: generator))
+        .uniform([tokens, width], -bound, bound, device: backbone.device, from: generator), isWeight: false)
       prompts[block] = prompt
       parts.parameters.append(prompt)
     }

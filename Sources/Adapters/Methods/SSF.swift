@@ -64,7 +64,7 @@ public struct SSF: AdapterConfiguration {
       case .normal: try .normal([width], mean: mean, deviation: 0.02, device: device, from: generator)
       case .identity: try .full(mean, [width], device: device)
       }
-    return try Parameter(name, value, decays: false)
+    return try Parameter(name, value, decays: false, isWeight: false)
   }
 }
 

@@ -38,10 +38,10 @@ extension AdapterParts {
       let parameter: Parameter
       if let original = originals[name] {
         guard tensors[name] == nil else { throw AdapterError.twice(name) }
-        parameter = try Parameter(name, original)
+        parameter = try Parameter(name, original, isWeight: false)
         tensors[name] = TunedTensor(parameter)
       } else if let part = rows[name], let original = originals[part.tensor] {
-        parameter = try Parameter(name, original.narrowed(0, part.rows))
+        parameter = try Parameter(name, original.narrowed(0, part.rows), isWeight: false)
         cut[part.tensor, default: []].append((part.rows, parameter))
       } else {
         throw AdapterError.unknown("tensor", name, known: originals.keys.sorted() + rows.keys.sorted())

@@ -8,7 +8,7 @@ extension AdapterParts {
   init(tuning backbone: any Backbone, where wanted: (String) -> Bool) throws {
     self.init()
     for (name, tensor) in backbone.tensors where wanted(name) {
-      let parameter = try Parameter(name, tensor)
+      let parameter = try Parameter(name, tensor, isWeight: false)
       tensors[name] = TunedTensor(parameter)
       parameters.append(parameter)
     }

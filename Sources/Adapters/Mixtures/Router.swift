@@ -103,16 +103,19 @@ extension Router {
     switch configuration {
     case .linear:
       weight = try Parameter(
-        "\(name).weight", .uniform([experts, inFeatures], -bound, bound, device: device, from: generator))
+        "\(name).weight", .uniform([experts, inFeatures], -bound, bound, device: device, from: generator),
+        isWeight: false)
       cosine = nil
     case .cosine(let projection, let initialTemperature, let minimumTemperature):
       weight = try Parameter(
-        "\(name).weight", .uniform([projection, inFeatures], -bound, bound, device: device, from: generator))
+        "\(name).weight", .uniform([projection, inFeatures], -bound, bound, device: device, from: generator),
+        isWeight: false)
       cosine = (
         bias: try Parameter(
           "\(name).bias", .uniform([projection], -bound, bound, device: device, from: generator)),
         embedding: try Parameter(
-          "\(name).embedding", .normal([projection, experts], deviation: 0.01, device: device, from: generator)),
+          "\(name).embedding", .normal([projection, experts], deviation: 0.01, device: device, from: generator),
+          isWeight: false),
         logScale: try Parameter("\(name).logScale", .full(log(1 / initialTemperature), [1], device: device)),
         largestLogScale: log(1 / minimumTemperature)
       )

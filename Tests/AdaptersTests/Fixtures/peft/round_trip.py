@@ -29,7 +29,18 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 HERE = pathlib.Path(__file__).resolve().parent
-NORMS = {"timm": "norm", "vit": "vit.layernorm", "clip": "post_layernorm", "open-clip": "visual.ln_post"}
+NORMS = {
+    "timm": "norm", "vit": "vit.layernorm", "clip": "post_layernorm", "open-clip": "visual.ln_post",
+    "bert": "bert.pooler", "minilm": "encoder.layer.1.output.LayerNorm",
+    "roberta": "roberta.encoder.layer.1.output.LayerNorm",
+    "distilbert": "distilbert.transformer.layer.1.output_layer_norm",
+}
+MODELS = {
+    "vit": transformers.ViTForImageClassification, "clip": transformers.CLIPVisionModel,
+    "bert": transformers.BertForSequenceClassification, "minilm": transformers.BertModel,
+    "roberta": transformers.RobertaForSequenceClassification,
+    "distilbert": transformers.DistilBertForSequenceClassification,
+}
 
 
 def backbone(name):
@@ -40,13 +51,12 @@ def backbone(name):
     elif name == "open-clip":
         model = open_clip.CLIP(**json.loads((folder / "open_clip_config.json").read_text())["model_cfg"])
     else:
-        model = {"vit": transformers.ViTForImageClassification, "clip": transformers.CLIPVisionModel}[name]
-        return model.from_pretrained(folder).eval()
+        return MODELS[name].from_pretrained(folder).eval()
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model.eval()
 
 
-def outputs(model, name, images):
+def outputs(model, name, inputs):
     base = model.base_model.model
     found = {}
 
@@ -55,18 +65,21 @@ def outputs(model, name, images):
 
     hook = base.get_submodule(NORMS[name]).register_forward_hook(keep)
     with torch.no_grad():
-        result = base.encode_image(images) if name == "open-clip" else base(images)
+        if inputs.ndim == 3:  # texts: token ids, token types, attention mask
+            result = base(inputs[:, 0], attention_mask=inputs[:, 2])
+        else:
+            result = base.encode_image(inputs) if name == "open-clip" else base(inputs)
     hook.remove()
-    if name in ("timm", "vit"):
+    if name in ("timm", "vit", "bert"):
         found["logits"] = result if isinstance(result, torch.Tensor) else result.logits
     return {key: value.contiguous().clone() for key, value in found.items()}
 
 
 def run(job):
     name = job["backbone"]
-    images = load_file(HERE / name / "reference.safetensors")["input"]
+    inputs = load_file(HERE / name / "reference.safetensors")["input"]
     model = PeftModel.from_pretrained(backbone(name), job["adapter"], is_trainable=True).eval()
-    found = outputs(model, name, images)
+    found = outputs(model, name, inputs)
     rng = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for _, parameter in sorted(model.named_parameters()):
@@ -76,7 +89,7 @@ def run(job):
         model.save_pretrained(job["changed"])
     # What counts is what was saved: PEFT trains the fused bias of nn.MultiheadAttention and does not save it.
     saved = PeftModel.from_pretrained(backbone(name), job["changed"]).eval()
-    found |= {f"changed.{key}": value for key, value in outputs(saved, name, images).items()}
+    found |= {f"changed.{key}": value for key, value in outputs(saved, name, inputs).items()}
     save_file(found, job["output"])
 
 
