@@ -1,14 +1,20 @@
 import Foundation
 
 /// A table of text, rendered: the first column to the left, the others to the right.
-struct TableText {
-  var title: String
-  var header: [String]
+package struct TableText {
+  package var title: String
+  package var header: [String]
   /// Each as long as the header.
-  var rows: [[String]]
+  package var rows: [[String]]
+
+  package init(title: String, header: [String], rows: [[String]]) {
+    self.title = title
+    self.header = header
+    self.rows = rows
+  }
 
   /// Columns padded with spaces, for a terminal.
-  var plainText: String {
+  package var plainText: String {
     let widths = header.indices.map { column in
       ([header] + rows).map { $0[column].count }.max() ?? 0
     }
@@ -23,7 +29,7 @@ struct TableText {
   }
 
   /// A table in GitHub's Markdown.
-  var markdown: String {
+  package var markdown: String {
     func line(_ cells: [String]) -> String {
       "| " + cells.map(Self.escapedForMarkdown).joined(separator: " | ") + " |"
     }

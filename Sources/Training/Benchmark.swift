@@ -43,7 +43,7 @@ public struct Benchmark: AsyncSequence, Sendable {
   /// Whether each run's folder gets the adapter and classifier of the selected step.
   public var savesAdapters = false
 
-  private let store: FeatureStore
+  package let store: FeatureStore
   private let identity: BenchmarkIdentity
 
   /// - Parameters:
@@ -88,7 +88,7 @@ public struct Benchmark: AsyncSequence, Sendable {
       [
         "dataset": .string(dataset), "backbone": .string(backbone.fingerprint),
         "examples": .string(examples.fingerprint), "domains": .array(examples.domains.map(JSONValue.string)),
-        "bad_images": .array(examples.badImages.map { .string("\($0)") }),
+        "bad_images": .array(examples.badSamples.map { .string("\($0)") }),
       ], methods: methods, configuration: configuration)
     var runs: [BenchmarkRun] = []
     for trial in 0..<trials {
@@ -121,6 +121,9 @@ public struct Benchmark: AsyncSequence, Sendable {
     guard let completed else { throw CancellationError() }
     return completed
   }
+
+  /// What is recorded, without doing anything.
+  public func report() throws -> BenchmarkReport { try BenchmarkReport(of: self, failures: []) }
 
   // MARK: All runs
 

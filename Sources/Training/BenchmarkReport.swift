@@ -26,10 +26,10 @@ public struct BenchmarkReport: Sendable {
   public let dataset: String
   public let domains: [String]
   /// Names of the methods, in order.
-  public let methods: [String]
+  public private(set) var methods: [String]
   public let trials: Int
   /// Of all runs of this benchmark, in their order.
-  public let records: [ResultRecord]
+  public private(set) var records: [ResultRecord]
   public let failures: [Failure]
   /// Lines of results files that could not be read.
   public let badLines: [String]
@@ -54,6 +54,14 @@ public struct BenchmarkReport: Sendable {
     self.records = records
     self.badLines = badLines
     ensembles = try Self.ensembles(of: benchmark)
+  }
+
+  /// The same with further rows, of what was made of trained models and not trained itself.
+  public func adding(_ rows: [String], _ records: [ResultRecord]) -> BenchmarkReport {
+    var report = self
+    report.methods += rows
+    report.records += records
+    return report
   }
 
   /// The table of accuracies on the targets, mean ± standard error over trials.

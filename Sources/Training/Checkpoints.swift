@@ -12,6 +12,7 @@ import Tensors
 /// | `adapter.safetensors`, `head.safetensors` | the parameters by name |
 /// | `optimizer.safetensors` | moments and counts, by the parameters' names |
 /// | `generators.safetensors` | the state of the generator of dropout and router noise, bytes |
+/// | `masks.safetensors` | of a sparse run, which weights train, by the parameters' names |
 /// | `selected.safetensors` | the weights of the best evaluation so far, and its logits on the target |
 /// | `run.json` | settings, evaluations, what the next evaluation's mean loss needs |
 /// | `manifest.json` | sizes and digests of the others, written last: no manifest, no checkpoint |
@@ -68,10 +69,11 @@ public struct Checkpoints: Sendable {
         for (name, tensor) in tensors { try writer.add(name, tensor) }
         try writer.write(to: temporary.appendingPathComponent("\(name).safetensors"))
       }
-      try write("adapter", model.adapter.parameters.map { ($0.name, $0.value) })
+      try write("adapter", model.adapter.stored.map { ($0.name, $0.value) })
       try write("head", model.head?.parameters.map { ($0.name, $0.value) } ?? [])
       try write("optimizer", state.optimizer)
       try write("generators", [("noise", try Tensor(state.noise))])
+      if let masks = state.masks { try write("masks", masks) }
       if let selected = state.selected {
         var tensors = selected.parameters.sorted { $0.key < $1.key }.map { (name: $0.key, tensor: $0.value) }
         if let logits = selected.targetLogits { tensors.append((Self.logitsName, logits)) }
@@ -116,11 +118,12 @@ public struct Checkpoints: Sendable {
       return try Dictionary(uniqueKeysWithValues: file.names.map { ($0, try file.tensor($0).clone()) })
     }
     let saved = try read("adapter").merging(try read("head")) { first, _ in first }
-    for parameter in model.parameters {
+    let expected = model.parameters + model.adapter.frozen
+    for parameter in expected {
       guard let value = saved[parameter.name] else { throw CheckpointError.missing(parameter.name, url.path) }
       try parameter.load(value)
     }
-    if let unknown = Set(saved.keys).subtracting(model.parameters.map(\.name)).sorted().first {
+    if let unknown = Set(saved.keys).subtracting(expected.map(\.name)).sorted().first {
       throw CheckpointError.unknown(unknown, url.path)
     }
     guard let progress = try run["progress"].map({ try Progress(json: $0) }) else {
@@ -132,10 +135,13 @@ public struct Checkpoints: Sendable {
       let logits = tensors.removeValue(forKey: Self.logitsName)
       selected = .init(scores: scores, parameters: tensors, targetLogits: logits)
     }
+    let hasMasks = FileManager.default.fileExists(atPath: url.appendingPathComponent("masks.safetensors").path)
+    let masks = try hasMasks ? read("masks").map { (name: $0.key, tensor: $0.value) } : nil
     guard let noise = try read("generators")["noise"] else { throw CheckpointError.missing("noise", url.path) }
     return TrainingState(
       step: step, optimizer: try read("optimizer").map { ($0.key, $0.value) }, noise: try noise.array(),
-      evaluations: progress.evaluations, selected: selected, lossSum: progress.lossSum, lossCount: progress.lossCount)
+      masks: masks, evaluations: progress.evaluations, selected: selected, lossSum: progress.lossSum,
+      lossCount: progress.lossCount)
   }
 
   private static let logitsName = "target.logits"
@@ -167,6 +173,8 @@ struct TrainingState: Sendable {
   var step = 0
   var optimizer: [(name: String, tensor: Tensor)] = []
   var noise: [UInt8] = []
+  /// nil where every weight trains.
+  var masks: [(name: String, tensor: Tensor)]?
   var evaluations: [Scores] = []
   var selected: TrainingResult.Selection?
   /// Of the steps since the last evaluation.

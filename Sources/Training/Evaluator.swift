@@ -29,7 +29,8 @@ public struct Evaluator: Sendable {
     guard !indices.isEmpty else { return try .zeros([0, head.classes.count]) }
     let device = model.backbone.device
     var rows: [Tensor] = []
-    let plan = SequentialBatches(indices, batchSize: batchSize)
+    let order = LengthOrder(indices, of: examples)
+    let plan = SequentialBatches(order.indices, batchSize: batchSize)
     for try await batch in examples.batches(of: plan, steps: 0..<Int.max, for: .evaluation) {
       try Task.checkCancellation()
       let pass = ForwardPass()
@@ -42,7 +43,7 @@ public struct Evaluator: Sendable {
     }
     // A cancelled stream of batches ends without a word.
     try Task.checkCancellation()
-    return try .concatenated(rows)
+    return try order.restored(.concatenated(rows))
   }
 
   /// The fraction of the examples at `indices` whose largest logit is their label's; not-a-number for none.
@@ -59,7 +60,7 @@ public struct Evaluator: Sendable {
     return Double(right) / Double(indices.count)
   }
 
-  /// One evaluation of the protocol: the parts that `fold` names, each image seen once.
+  /// One evaluation of the protocol: the parts that `fold` names, each example seen once.
   ///
   /// - Parameter scoresTraining: whether to measure the accuracy on the sources' "in" part.
   /// - Returns: the scores, and the target's logits, "in" part first, in the fold's order.
@@ -67,12 +68,31 @@ public struct Evaluator: Sendable {
   public func scores(
     of model: AdaptedModel, fold: Fold, step: Int, scoresTraining: Bool, trainingLoss: Double? = nil
   ) async throws -> (scores: Scores, target: Tensor?) {
+    var all: [Tensor] = []
+    for domain in fold.parts.indices {
+      all.append(try await logits(of: model, at: Self.measured(fold, domain, scoresTraining)))
+    }
+    return try scores(of: all, fold: fold, step: step, scoresTraining: scoresTraining, trainingLoss: trainingLoss)
+  }
+
+  /// The examples of a domain that an evaluation of the protocol looks at, the "in" part first.
+  package static func measured(_ fold: Fold, _ domain: Int, _ scoresTraining: Bool) -> [Int] {
+    let parts = fold.parts[domain]
+    return domain == fold.target || scoresTraining ? parts.in + parts.out : parts.out
+  }
+
+  /// The scores of logits computed before.
+  ///
+  /// - Parameter logits: of each domain's measured examples.
+  package func scores(
+    of logits: [Tensor], fold: Fold, step: Int, scoresTraining: Bool, trainingLoss: Double? = nil
+  ) throws -> (scores: Scores, target: Tensor?) {
     var domains: [Scores.Domain] = []
     var targetLogits: Tensor?
     for (domain, parts) in fold.parts.enumerated() {
       let isTarget = domain == fold.target
-      let measured = isTarget || scoresTraining ? parts.in + parts.out : parts.out
-      let logits = try await logits(of: model, at: measured)
+      let measured = Self.measured(fold, domain, scoresTraining)
+      let logits = logits[domain]
       let start = measured.count - parts.out.count
       let inLogits = try logits.narrowed(0, 0..<start)
       let outLogits = try logits.narrowed(0, start..<measured.count)

@@ -25,7 +25,7 @@ public struct EventIterator<Element: Sendable>: AsyncIteratorProtocol {
     deinit { task.cancel() }
   }
 
-  init(_ body: @escaping @Sendable (_ send: @escaping @Sendable (Element) -> Void) async throws -> Void) {
+  package init(_ body: @escaping @Sendable (_ send: @escaping @Sendable (Element) -> Void) async throws -> Void) {
     worker = Worker(body)
   }
 

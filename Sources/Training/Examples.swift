@@ -1,7 +1,7 @@
 import Datasets
 import Tensors
 
-/// Labelled inputs in domains, by index: images in folders, tensors in memory, features computed before.
+/// Labelled inputs in domains, by index: images or texts in folders, tensors in memory, features computed before.
 public protocol Examples: Sendable {
   var classes: [String] { get }
   var domains: [String] { get }
@@ -12,10 +12,14 @@ public protocol Examples: Sendable {
   /// Says which examples these are; the same for the same inputs, labels and domains.
   var fingerprint: String { get }
   /// What was left out, and why.
-  var badImages: [BadImage] { get }
+  var badSamples: [BadSample] { get }
 
   /// Whether inputs differ between training and evaluation.
   var varies: Bool { get }
+
+  /// The length of each example's input, in tokens, where lengths differ and a batch is filled up to its longest; nil where
+  /// all inputs are of one shape.
+  var lengths: [Int]? { get }
 
   /// Whether the example can be had; one that cannot keeps its index, so that splits do not depend on it.
   func isUsable(_ index: Int) -> Bool
@@ -56,9 +60,18 @@ public struct Batch: Sendable {
 }
 
 extension Examples {
-  public var badImages: [BadImage] { [] }
+  public var badSamples: [BadSample] { [] }
   public var varies: Bool { false }
+  public var lengths: [Int]? { nil }
   public func isUsable(_ index: Int) -> Bool { labels.indices.contains(index) }
+}
+
+extension Examples {
+  /// Which examples the steps of training take: `BatchSampler`'s draws, or `LengthBatches` where lengths differ.
+  func trainingPlan(for fold: Fold, perDomain: Int, seed: UInt64) throws -> any BatchPlan {
+    guard let lengths else { return try BatchSampler(pools: fold.pools, perDomain: perDomain, seed: seed) }
+    return try LengthBatches(pools: fold.pools, lengths: lengths, perDomain: perDomain, seed: seed)
+  }
 }
 
 extension AsyncThrowingStream where Element == Batch, Failure == any Error {

@@ -62,7 +62,7 @@ public final class FeatureStore {
     let features = try Tensor.zeros(
       [examples.labels.count, backbone.featureWidth], device: backbone.device)
     let usable = examples.labels.indices.filter(examples.isUsable)
-    let plan = SequentialBatches(usable, batchSize: batchSize)
+    let plan = SequentialBatches(LengthOrder(usable, of: examples).indices, batchSize: batchSize)
     for try await batch in examples.batches(of: plan, steps: 0..<Int.max, for: purpose) {
       try Task.checkCancellation()
       let index = try Tensor(batch.indices.map(Int64.init)).to(backbone.device)
@@ -81,7 +81,7 @@ public final class FeatureStore {
 
 extension TrainingConfiguration.Precision {
   /// Runs `body` with matrix products in this precision.
-  func applied<Result>(on device: Device, _ body: () throws -> Result) throws -> Result {
+  package func applied<Result>(on device: Device, _ body: () throws -> Result) throws -> Result {
     switch self {
     case .float32: try body()
     case .bfloat16: try withAutocast(.bfloat16, on: device, body)

@@ -9,36 +9,46 @@ public struct Fold: Sendable, Hashable {
   public struct Parts: Sendable, Hashable {
     public var `in`: [Int]
     public var out: [Int]
+
+    public init(in: [Int], out: [Int]) {
+      self.in = `in`
+      self.out = out
+    }
   }
 
   /// Index of the domain that training never sees; nil where every domain is a source.
   public let target: Int?
   /// One for each domain.
   public let parts: [Parts]
+  /// Indices of the domains trained on, ascending.
+  public let sources: [Int]
   /// Whether the step is chosen by what the sources hold out; otherwise nothing need be held out, and the last step counts.
   public let selectsStep: Bool
 
-  /// - Parameter parts: one for each domain of the examples.
-  public init(target: Int?, parts: [Parts], selectsStep: Bool = true) {
+  /// - Parameters:
+  ///   - parts: one for each domain of the examples.
+  ///   - sources: nil for every domain but the target.
+  public init(target: Int?, parts: [Parts], sources: [Int]? = nil, selectsStep: Bool = true) {
     self.target = target
     self.parts = parts
+    self.sources = sources.map { Set($0).sorted() } ?? parts.indices.filter { $0 != target }
     self.selectsStep = selectsStep
   }
 
-  public init(of examples: any Examples, target: Int?, trialSeed: Int, holdout: Double = 0.2) {
-    self.target = target
-    selectsStep = true
-    parts = examples.ranges.enumerated().map { domain, range in
+  /// - Parameter source: the only domain to train on; nil for every one but the target.
+  public init(
+    of examples: any Examples, target: Int?, source: Int? = nil, trialSeed: Int, holdout: Double = 0.2,
+    selectsStep: Bool = true
+  ) {
+    let parts = examples.ranges.enumerated().map { domain, range in
       let split = DomainSplit(count: range.count, domainIndex: domain, trialSeed: trialSeed, holdout: holdout)
       func usable(_ indices: [Int]) -> [Int] {
         indices.map { $0 + range.lowerBound }.filter(examples.isUsable)
       }
       return Parts(in: usable(split.in), out: usable(split.out))
     }
+    self.init(target: target, parts: parts, sources: source.map { [$0] }, selectsStep: selectsStep)
   }
-
-  /// Indices of the domains trained on.
-  public var sources: [Int] { parts.indices.filter { $0 != target } }
 
   /// What training draws from, one list for each source.
   public var pools: [[Int]] { sources.map { parts[$0].in } }

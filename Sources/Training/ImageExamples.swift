@@ -12,7 +12,7 @@ public struct ImageExamples: Examples {
   public let training: any ImageTransform
   public let evaluation: EvaluationTransform
   public let fingerprint: String
-  public let badImages: [BadImage]
+  public let badSamples: [BadSample]
   public let labels: [Int]
   public let varies: Bool
   private let unusable: Set<Int>
@@ -23,11 +23,11 @@ public struct ImageExamples: Examples {
   /// - Throws: `ImageTransformError` for a size or a setting out of its range.
   public init(
     _ folder: DomainFolder, from source: any ImageSource, size: Int, normalization: Normalization,
-    augmentation: TrainingTransform.Settings?, badImages: [BadImage] = []
+    augmentation: TrainingTransform.Settings?, badImages: [BadSample] = []
   ) throws {
     self.folder = folder
     self.source = source
-    self.badImages = badImages
+    badSamples = badImages
     labels = folder.samples.map(\.label)
     varies = augmentation != nil
     evaluation = try EvaluationTransform(size: size, normalization: normalization)

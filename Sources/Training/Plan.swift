@@ -22,7 +22,7 @@ public struct Plan: Sendable {
   public let adapterParameters: Int
   public let headParameters: Int
   public let memory: MemoryEstimate
-  /// Images in one step.
+  /// Examples in one step.
   public let batch: Int
   public let steps: Int
   /// nil until steps have been timed.
@@ -32,7 +32,7 @@ public struct Plan: Sendable {
   ///
   /// - weights: the backbone's tensors.
   /// - training: four times the trainable numbers: values, gradients, and Adam's two moments.
-  /// - activations: images in one pass × tokens × Σ (in + out) over the linear maps from the first adapted block on, which
+  /// - activations: inputs in one pass × tokens, of texts those of the longest, × Σ (in + out) over the linear maps from the first adapted block on, which
   ///   stands for what attention, GELU and LayerNorm keep for the backward pass as well; and once more for the largest
   ///   block, the one at work. Where the classifier alone trains, that one is all.
   public struct MemoryEstimate: Sendable, Equatable {
@@ -50,7 +50,19 @@ public struct Plan: Sendable {
     public var total: Double
   }
 
-  init(of model: AdaptedModel, batch: Int, configuration: TrainingConfiguration, time: TimeEstimate? = nil) throws {
+  /// - Parameters:
+  ///   - examples: what the run trains on.
+  ///   - fold: with which split.
+  public init(
+    of model: AdaptedModel, on examples: any Examples, fold: Fold, configuration: TrainingConfiguration
+  ) throws {
+    try self.init(of: model, on: examples, fold: fold, configuration: configuration, time: nil)
+  }
+
+  private init(
+    of model: AdaptedModel, on examples: any Examples, fold: Fold, configuration: TrainingConfiguration,
+    time: TimeEstimate?
+  ) throws {
     let parameters = model.adapter.parameters
     sites = model.adapter.sites.map { site in
       let own = parameters.filter { $0.name.hasPrefix(site.name + ".") }
@@ -66,20 +78,11 @@ public struct Plan: Sendable {
     let tuned = parameters.filter { names.contains($0.name) }.reduce(0) { $0 + $1.count }
     self.parameters = ParameterCount(
       trainable: trainable, total: model.backbone.parameterCount - tuned + trainable)
-    self.batch = batch
+    batch = fold.sources.count * configuration.batchPerDomain
     steps = configuration.steps
-    memory = Self.memory(of: model, trainable: trainable, batch: batch, configuration)
+    let tokens = examples.lengths?.max() ?? model.backbone.tokenCount(imageSize: configuration.imageSize)
+    memory = Self.memory(of: model, trainable: trainable, batch: batch, tokens: tokens, configuration)
     self.time = time
-  }
-
-  /// - Parameters:
-  ///   - examples: what the run trains on.
-  ///   - fold: with which split.
-  public init(
-    of model: AdaptedModel, on examples: any Examples, fold: Fold, configuration: TrainingConfiguration
-  ) throws {
-    try self.init(
-      of: model, batch: fold.sources.count * configuration.batchPerDomain, configuration: configuration)
   }
 
   /// The plan with a time estimate, from two training steps and one evaluation batch on the first batches of the run.
@@ -89,8 +92,8 @@ public struct Plan: Sendable {
   public static func timed(
     _ model: AdaptedModel, on examples: any Examples, fold: Fold, configuration: TrainingConfiguration
   ) async throws -> Plan {
-    let sampler = try BatchSampler(
-      pools: fold.pools, perDomain: configuration.batchPerDomain, seed: configuration.seed)
+    let sampler = try examples.trainingPlan(
+      for: fold, perDomain: configuration.batchPerDomain, seed: configuration.seed)
     let noise = try Generator(seed: configuration.seed)
     var perStep = 0.0
     var perImage = 0.0
@@ -117,7 +120,7 @@ public struct Plan: Sendable {
       + (configuration.evaluatesAtStart ? 1 : 0)
     var training = Double(configuration.steps) * perStep
     var evaluating = Double(evaluations * images) * perImage
-    if model.adapter.parameters.isEmpty {
+    if model.adapter.stored.isEmpty {
       // A classifier alone: every image once, and once for each view.
       let all = Double(examples.labels.count) * perImage
       evaluating = all
@@ -127,12 +130,12 @@ public struct Plan: Sendable {
     }
     let total = training + evaluating
     return try Plan(
-      of: model, batch: sampler.batchSize, configuration: configuration,
+      of: model, on: examples, fold: fold, configuration: configuration,
       time: TimeEstimate(perStep: perStep, perEvaluatedImage: perImage, total: total))
   }
 
   private static func memory(
-    of model: AdaptedModel, trainable: Int, batch: Int, _ configuration: TrainingConfiguration
+    of model: AdaptedModel, trainable: Int, batch: Int, tokens: Int, _ configuration: TrainingConfiguration
   ) -> MemoryEstimate {
     let bytes = 4
     let backbone = model.backbone
@@ -151,7 +154,7 @@ public struct Plan: Sendable {
     let byBlock = Dictionary(grouping: backbone.sites, by: \.block).mapValues { $0.reduce(0) { $0 + width($1) } }
     let atWork = byBlock.values.max() ?? backbone.featureWidth
     let numbers = atWork + kept.reduce(0) { $0 + width($1) }
-    let activations = images * backbone.tokenCount(imageSize: configuration.imageSize) * numbers * bytes
+    let activations = images * tokens * numbers * bytes
     return MemoryEstimate(weights: weights, training: 4 * trainable * bytes, activations: activations)
   }
 }

@@ -22,7 +22,7 @@ public struct RecordLog: Sendable {
     sources = fold.sources.count
     smallestPool = max(1, fold.pools.map(\.count).min() ?? 1)
     extras =
-      examples.badImages.isEmpty ? [:] : ["bad_images": .array(examples.badImages.map { .string("\($0)") })]
+      examples.badSamples.isEmpty ? [:] : ["bad_images": .array(examples.badSamples.map { .string("\($0)") })]
   }
 
   /// Takes note of a step's time and memory.

@@ -7,7 +7,7 @@ import Reports
 ///
 /// A run that stopped half-way goes on from its checkpoint where the configuration has them written, else starts over; the
 /// records of steps that are taken again are removed first.
-struct RecordedRun: Sendable {
+package struct RecordedRun: Sendable {
   let folder: RunFolder
   let arguments: RunArguments
   let hyperparameters: JSONObject
@@ -15,7 +15,19 @@ struct RecordedRun: Sendable {
   let examples: any Examples
   let fold: Fold
 
-  func perform(
+  package init(
+    folder: RunFolder, arguments: RunArguments, hyperparameters: JSONObject, configuration: TrainingConfiguration,
+    examples: any Examples, fold: Fold
+  ) {
+    self.folder = folder
+    self.arguments = arguments
+    self.hyperparameters = hyperparameters
+    self.configuration = configuration
+    self.examples = examples
+    self.fold = fold
+  }
+
+  package func perform(
     _ model: AdaptedModel, store: FeatureStore, _ send: (TrainingEvent) -> Void
   ) async throws -> TrainingResult {
     try folder.create()
@@ -51,7 +63,7 @@ struct RecordedRun: Sendable {
   }
 
   /// Says that the run is over, once everything else that is kept of it is on the disk.
-  func markDone() throws {
+  package func markDone() throws {
     try folder.markDone()
     if let checkpoints { try? FileManager.default.removeItem(at: checkpoints) }
   }
@@ -63,7 +75,7 @@ struct RecordedRun: Sendable {
 
 extension Method {
   /// What decides a run's numbers beside the arguments that every run has: the method's settings and the configuration's.
-  func runSettings(with configuration: TrainingConfiguration) throws -> JSONObject {
+  package func runSettings(with configuration: TrainingConfiguration) throws -> JSONObject {
     var all = JSONObject()
     for (key, value) in try settings.object?.members ?? [] { all[key] = value }
     for (key, value) in try JSONValue(encoding: configuration).object?.members ?? [] where !Self.perRun.contains(key) {
@@ -78,7 +90,7 @@ extension Method {
   ]
 
   /// What a record says of the run's settings: the method's and the configuration's.
-  func hyperparameters(with configuration: TrainingConfiguration) throws -> JSONObject {
+  package func hyperparameters(with configuration: TrainingConfiguration) throws -> JSONObject {
     var all = try settings.object ?? [:]
     for (key, value) in try JSONValue(encoding: configuration).object?.members ?? [] { all[key] = value }
     // DomainBed's names for what every algorithm of its own has.

@@ -44,7 +44,8 @@ struct RunIdentity: Equatable, Sendable {
   func differences(from earlier: RunIdentity) -> [String] {
     Set(settings.keys).union(earlier.settings.keys).sorted().compactMap { key in
       let (now, then) = (settings[key], earlier.settings[key])
-      guard now != then else { return nil }
+      // A setting that is off is as good as one that an earlier version did not have.
+      guard now ?? .null != then ?? .null else { return nil }
       return "\(key): \(Self.text(then)) then, \(Self.text(now)) now"
     }
   }

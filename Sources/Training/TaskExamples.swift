@@ -76,9 +76,9 @@ public enum TaskExamplesError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .domains(let task, let domains):
       "Task '\(task)' has the domains [\(domains.joined(separator: ", "))]. A task has two: to train on, and to test on."
-    case .empty(let task, let part): "Task '\(task)' has no \(part) image that can be used. Add some."
+    case .empty(let task, let part): "Task '\(task)' has no \(part) example that can be used. Add some."
     case .domain(let task, let part, let index):
-      "Example \(index), a \(part) image of task '\(task)', belongs to the wrong one of its two domains, or to neither."
+      "Example \(index), a \(part) example of task '\(task)', belongs to the wrong one of its two domains, or to neither."
     case .overlap(let task): "Training, validation and test of task '\(task)' share examples. They must not."
     }
   }

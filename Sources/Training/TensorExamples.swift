@@ -54,10 +54,10 @@ public struct TensorExamples: Examples {
   public func isUsable(_ index: Int) -> Bool { labels.indices.contains(index) && usable?[index] ?? true }
 
   public func batches(of plan: any BatchPlan, steps: Range<Int>, for purpose: Purpose) -> Batches {
-    Batches(TensorBatches(examples: self, plan: plan, steps: steps, purpose: purpose)) { $0 }
+    Batches(PlannedBatches(plan: plan, steps: steps) { try batch($0, step: $1, purpose) }) { $0 }
   }
 
-  fileprivate func batch(_ indices: [Int], step: Int, _ purpose: Purpose) throws -> Batch {
+  private func batch(_ indices: [Int], step: Int, _ purpose: Purpose) throws -> Batch {
     if let missing = indices.first(where: { !labels.indices.contains($0) }) {
       throw ImageSourceError.noImage(missing, count: labels.count)
     }
@@ -81,29 +81,6 @@ public struct TensorExamples: Examples {
     var data = try inputs.withBytes { Data($0) }
     data.append(Data("\(inputs.shape) \(labels) \(classes) \(domains) \(counts)".utf8))
     return FileDigest.sha256(of: data)
-  }
-}
-
-private struct TensorBatches: AsyncSequence, Sendable {
-  typealias Element = Batch
-
-  let examples: TensorExamples
-  let plan: any BatchPlan
-  let steps: Range<Int>
-  let purpose: Purpose
-
-  func makeAsyncIterator() -> Iterator { Iterator(batches: self, step: steps.lowerBound) }
-
-  struct Iterator: AsyncIteratorProtocol {
-    let batches: TensorBatches
-    var step: Int
-
-    mutating func next() async throws -> Batch? {
-      guard step < batches.steps.upperBound, let indices = batches.plan.samples(atStep: step) else { return nil }
-      try Task.checkCancellation()
-      defer { step += 1 }
-      return try batches.examples.batch(indices, step: step, batches.purpose)
-    }
   }
 }
 

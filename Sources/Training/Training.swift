@@ -44,7 +44,7 @@ public struct Training: AsyncSequence, Sendable {
   /// What to train on: examples at hand, or a folder whose images are still to be read.
   enum DataSource: Sendable {
     case examples(any Examples, Fold)
-    case folder(LeaveOneDomainOut, cache: URL)
+    case folder(LeaveOneDomainOut<DomainFolder>, cache: URL)
   }
 
   /// How a classifier is made.
@@ -60,7 +60,7 @@ public struct Training: AsyncSequence, Sendable {
   ///   - cache: the folder for decoded images.
   /// - Throws: `HeadError`, `TrainingConfigurationError`.
   public init(
-    of model: inout AdaptedModel, head: HeadConfiguration, on data: LeaveOneDomainOut,
+    of model: inout AdaptedModel, head: HeadConfiguration, on data: LeaveOneDomainOut<DomainFolder>,
     configuration: TrainingConfiguration = TrainingConfiguration(), checkpoints: URL? = nil,
     cache: URL = ImageExamples.defaultCache
   ) throws {

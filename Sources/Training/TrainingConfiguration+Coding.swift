@@ -23,6 +23,7 @@ extension TrainingConfiguration: Codable {
     case precision
     case auxiliaryLoss = "auxiliary_loss"
     case labelSmoothing = "label_smoothing"
+    case sparsity
     case evaluationInterval = "evaluation_interval"
     case evaluatesAtStart = "evaluates_at_start"
     case scoresTrainingImages = "scores_training_images"
@@ -84,6 +85,7 @@ extension TrainingConfiguration: Codable {
     try read(.precision, &precision)
     try read(.auxiliaryLoss, &auxiliaryLoss)
     try read(.labelSmoothing, &labelSmoothing)
+    try readOptional(.sparsity, &sparsity)
     try read(.evaluationInterval, &evaluationInterval)
     try read(.evaluatesAtStart, &evaluatesAtStart)
     try read(.scoresTrainingImages, &scoresTrainingImages)
@@ -123,6 +125,7 @@ extension TrainingConfiguration: Codable {
     try file.encode(precision, forKey: .precision)
     try file.encode(auxiliaryLoss, forKey: .auxiliaryLoss)
     try file.encode(labelSmoothing, forKey: .labelSmoothing)
+    try file.encode(sparsity, forKey: .sparsity)
     try file.encode(evaluationInterval, forKey: .evaluationInterval)
     try file.encode(evaluatesAtStart, forKey: .evaluatesAtStart)
     try file.encode(scoresTrainingImages, forKey: .scoresTrainingImages)

@@ -28,6 +28,9 @@ public struct TrainingConfiguration: Sendable, Hashable {
   /// Probability taken from the label and spread over all classes, 0..<1.
   public var labelSmoothing = 0.0
 
+  /// Which of the adapter's weights train; nil for all of them.
+  public var sparsity: SparsitySettings?
+
   /// Steps between evaluations; the last step is always evaluated.
   public var evaluationInterval = 200
   /// Whether to evaluate before the first step too.
@@ -58,7 +61,7 @@ public struct TrainingConfiguration: Sendable, Hashable {
   public var cachedViews = 0
   /// Per-channel mean and deviation; nil takes those that the backbone was trained with.
   public var normalization: Normalization?
-  public var badImages = BadImagePolicy.error
+  public var badImages = BadSamplePolicy.error
 
   public enum Precision: String, Sendable, Hashable, Codable, CaseIterable {
     case float32
@@ -111,6 +114,7 @@ public struct TrainingConfiguration: Sendable, Hashable {
     try count(.accumulation, accumulation, in: 1...65_536)
     if let clip { try check(.clip, clip > 0 && clip.isFinite, clip, "a number above 0, or null for none") }
     try check(.labelSmoothing, (0..<1).contains(labelSmoothing), labelSmoothing, "0 to below 1")
+    try sparsity?.validate()
     try count(.evaluationInterval, evaluationInterval, in: 1...many)
     try count(.evaluationBatch, evaluationBatch, in: 1...65_536)
     if let checkpointInterval { try count(.checkpointInterval, checkpointInterval, in: 1...many) }

@@ -45,9 +45,9 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
       "The classifier was made for [\(head.joined(separator: ", "))] and the data has "
         + "[\(examples.joined(separator: ", "))]. Make a classifier for these classes."
     case .emptySource(let domain):
-      "The domain '\(domain)' has no image left to train on. Leave it out, or hold out less."
+      "The domain '\(domain)' has nothing left to train on. Leave it out, or hold out less."
     case .noValidation(let domain):
-      "No image of '\(domain)' is held out, so there is nothing to choose the model by. Hold out more."
+      "No example of '\(domain)' is held out, so there is nothing to choose the model by. Hold out more."
     case .unknownTarget(let target, let domains):
       "Domain \(target) cannot be the target: there are \(domains), counted from 0."
     case .changed(let checkpoint, let differences):

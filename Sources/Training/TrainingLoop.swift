@@ -15,13 +15,15 @@ final class TrainingLoop {
   private let identity: RunIdentity
   private let optimizer: Optimizer
   private let noise: Generator
-  private let sampler: BatchSampler
+  private let sampler: any BatchPlan
   private let augmentationSeed: UInt64
   private let store: FeatureStore
 
   private let examples: any Examples
   private var state = TrainingState()
   private var lastCheckpoint: URL?
+  /// nil where every weight trains.
+  private var masks: WeightMasks?
 
   /// A model and the examples it takes: those of the run, or the classifier alone on stored features.
   private struct Path {
@@ -49,17 +51,18 @@ final class TrainingLoop {
     let root = try Generator(seed: configuration.seed)
     noise = try root.derived("noise")
     augmentationSeed = try root.derived("augmentation").seed
-    sampler = try BatchSampler(
-      pools: fold.pools, perDomain: configuration.batchPerDomain, seed: root.derived("sampling").seed)
+    sampler = try examples.trainingPlan(
+      for: fold, perDomain: configuration.batchPerDomain, seed: root.derived("sampling").seed)
   }
 
   // MARK: The run
 
   func run() async throws {
     try resume()
-    send(.started(try Plan(of: model, batch: sampler.batchSize, configuration: configuration)))
+    send(.started(try Plan(of: model, on: examples, fold: fold, configuration: configuration)))
     if state.step > 0 { send(.resumed(step: state.step, evaluations: state.evaluations)) }
     let (training, evaluation) = try await paths()
+    try await chooseWeights(training)
     // Before the first step, or where a run was stopped between a step and its evaluation.
     if isEvaluated(state.step), state.evaluations.last?.step != state.step { try await evaluate(evaluation) }
     if state.step < configuration.steps { try await train(training, evaluation) }
@@ -68,6 +71,21 @@ final class TrainingLoop {
       .finished(
         TrainingResult(
           model: model, evaluations: state.evaluations, selected: state.selected, checkpoint: lastCheckpoint)))
+  }
+
+  /// Before the first step of a sparse run: which weights train, by the batches that it begins with.
+  private func chooseWeights(_ training: Path) async throws {
+    guard let sparsity = configuration.sparsity, masks == nil else { return }
+    var first: [Batch] = []
+    let steps = 0..<min(sparsity.batches, configuration.steps)
+    for try await batch in training.examples.batches(of: sampler, steps: steps, for: .training(seed: augmentationSeed))
+    {
+      first.append(batch)
+    }
+    try Task.checkCancellation()
+    masks = try WeightMasks(
+      sparsity, WeightScores(of: training.model, on: first, configuration),
+      Generator(seed: configuration.seed).derived("sparsity"))
   }
 
   private func train(_ training: Path, _ evaluation: Path) async throws {
@@ -106,6 +124,7 @@ final class TrainingLoop {
       configuration.learningRate * configuration.schedule.factor(at: state.step, of: configuration.steps)
     try optimizer.clearGradients()
     let losses = try accumulate(batch, model)
+    try masks?.zeroGradients()
     let norm: Double
     do {
       norm = try optimizer.gradientNorm()
@@ -191,7 +210,7 @@ final class TrainingLoop {
   /// step.
   private func paths() async throws -> (training: Path, evaluation: Path) {
     let full = Path(model: model, examples: examples)
-    guard model.adapter.parameters.isEmpty else { return (full, full) }
+    guard model.adapter.stored.isEmpty else { return (full, full) }
     let views = examples.varies ? configuration.cachedViews : 0
     // The views are the same for every seed, so that trials and folds share them.
     guard
@@ -212,8 +231,13 @@ final class TrainingLoop {
     guard let checkpoints, let saved = try checkpoints.restoreLast(into: model, identity: identity) else { return }
     try optimizer.restore(Dictionary(uniqueKeysWithValues: saved.optimizer.map { ($0.name, $0.tensor) }))
     try noise.restore(saved.noise)
+    if configuration.sparsity != nil {
+      masks = try WeightMasks(
+        restoring: saved.masks ?? [], of: model, from: checkpoints.url(of: saved.step).path)
+    }
     state = saved
     state.optimizer = []
+    state.masks = nil
     lastCheckpoint = checkpoints.url(of: saved.step)
   }
 
@@ -222,6 +246,7 @@ final class TrainingLoop {
     var saved = state
     saved.optimizer = optimizer.state()
     saved.noise = try noise.state()
+    saved.masks = try masks?.state()
     let url = try checkpoints.save(saved, of: model, identity: identity)
     lastCheckpoint = url
     send(.checkpoint(url))

@@ -150,4 +150,35 @@ import Testing
     let error = await #expect(throws: ManifestError.self) { try await run(folder.url).finish() }
     #expect(error?.description.contains("'adapter.safetensors' has other contents (sha256)") == true)
   }
+
+  @Test func `the members of a composition shape the features that a head trains on, and come back with a checkpoint`()
+    async throws
+  {
+    let folder = try TemporaryFolder()
+    let average = OutputAverage(of: [CompositionMember("a", LoRA(rank: 2)), CompositionMember("b", LoRA(rank: 1))])
+    let examples = try tinyExamples()
+    var configuration = tinyConfiguration(steps: 10)
+    configuration.checkpointInterval = 5
+    let fold = try Fold(of: examples, target: 2, trialSeed: 0)
+    func finish(_ model: AdaptedModel) async throws -> TrainingResult {
+      try await Training(
+        of: model, on: examples, fold: fold, configuration: configuration, checkpoints: folder.url
+      ).finish()
+    }
+    let trained = try tinyModel(average)
+    for parameter in trained.adapter.frozen {
+      try parameter.load(.normal(parameter.value.shape, from: Generator(seed: 3)))
+    }
+    let result = try await finish(trained)
+    let target = fold.parts[2]
+    let logits = try await Evaluator(examples).logits(of: trained, at: target.in + target.out)
+    #expect(try #require(result.selected?.targetLogits).isClose(to: logits, tolerance: 1e-4))
+
+    let resumed = try tinyModel(average)
+    #expect(try !resumed.adapter.frozen[1].value.isEqual(to: trained.adapter.frozen[1].value))
+    _ = try await finish(resumed)
+    for (one, other) in zip(resumed.adapter.frozen, trained.adapter.frozen) {
+      #expect(try one.value.isEqual(to: other.value))
+    }
+  }
 }

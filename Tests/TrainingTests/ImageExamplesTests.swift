@@ -94,7 +94,7 @@ struct TinyImageBackbone: Backbone {
     try PNGFixture.folder(at: root, count: 10)
     try Data("not an image".utf8).write(to: root.appendingPathComponent("plain/red/3.png"))
     let domains = try DomainFolder(at: root)
-    func run(_ policy: BadImagePolicy) throws -> Training {
+    func run(_ policy: BadSamplePolicy) throws -> Training {
       var model = try TinyImageBackbone().adapted(by: .lora(rank: 2), at: .qkv)
       var configuration = configuration(steps: 4)
       configuration.badImages = policy

@@ -49,19 +49,8 @@ public struct LineChart: Equatable, Sendable {
       title: title, legend: series.enumerated().map { ($1.name, Palette.color($0)) },
       vertical: Axis(covering: points.map(\.y), range: range), verticalLabel: verticalLabel, width: width,
       plotHeight: 260, bottom: horizontalLabel.isEmpty ? 36 : 56)
-    let bottom = plot.top + plot.height
     func x(_ value: Double) -> Double { plot.left + plot.width * horizontal.fraction(value) }
-
-    for tick in horizontal.ticks {
-      plot.svg.line(from: (x(tick), bottom), to: (x(tick), bottom + 5), stroke: SVG.muted)
-      plot.svg.text(
-        horizontal.label(tick), x: x(tick), y: bottom + 19, size: 11, anchor: .middle, fill: SVG.muted)
-    }
-    plot.svg.line(from: (plot.left, bottom), to: (plot.left + plot.width, bottom), stroke: SVG.muted)
-    if !horizontalLabel.isEmpty {
-      plot.svg.text(
-        horizontalLabel, x: plot.left + plot.width / 2, y: bottom + 42, anchor: .middle, fill: SVG.muted)
-    }
+    plot.drawHorizontal(horizontal, label: horizontalLabel)
 
     for (index, series) in series.enumerated() {
       let pieces = series.points.split { !$0.isFinite }.map { piece in piece.map { (x: x($0.x), y: plot.y($0.y)) } }

@@ -43,4 +43,18 @@ struct Plot {
   }
 
   func y(_ value: Double) -> Double { top + height * (1 - vertical.fraction(value)) }
+
+  /// Ticks with their numbers under the plot, and what they are of.
+  mutating func drawHorizontal(_ axis: Axis, label: String) {
+    let bottom = top + height
+    for tick in axis.ticks {
+      let x = left + width * axis.fraction(tick)
+      svg.line(from: (x, bottom), to: (x, bottom + 5), stroke: SVG.muted)
+      svg.text(axis.label(tick), x: x, y: bottom + 19, size: 11, anchor: .middle, fill: SVG.muted)
+    }
+    svg.line(from: (left, bottom), to: (left + width, bottom), stroke: SVG.muted)
+    if !label.isEmpty {
+      svg.text(label, x: left + width / 2, y: bottom + 42, anchor: .middle, fill: SVG.muted)
+    }
+  }
 }
