@@ -4,6 +4,7 @@ import Formats
 import Foundation
 import NeuralNetworks
 import Reports
+import Studies
 import Training
 
 /// `graft benchmark`: a search for learning rates where one is asked for, the runs that are missing, tables, pictures.
@@ -14,21 +15,21 @@ struct BenchmarkRunner {
   let console: Console
 
   func run() async throws {
-    let folder = try settings.experiment.folder()
-    let targets = settings.targets ?? folder.domains
-    for target in targets { _ = try folder.leavingOut(target) }
-    let tuned = settings.tuning?.leaveOut ?? targets.last ?? ""
-    if settings.tuning != nil { _ = try folder.leavingOut(tuned) }
     let backbone = try settings.experiment.backbone.load()
+    let data = try settings.experiment.data(for: backbone)
+    let targets = settings.targets ?? data.domains
+    for target in targets { _ = try data.target(leavingOut: target) }
+    let tuned = settings.tuning?.leaveOut ?? targets.last ?? ""
+    if settings.tuning != nil { _ = try data.target(leavingOut: tuned) }
     // Before any image is decoded: whether every method fits.
     for method in settings.methods {
-      _ = try method.row.model(on: backbone, classes: folder.classes, seed: settings.experiment.recipe.seed)
+      _ = try method.row.model(on: backbone, classes: data.classes, seed: settings.experiment.recipe.seed)
     }
     let output = try OutputFolder(settings.experiment.outputFolder(), isContinued: true)
     if !FileManager.default.fileExists(atPath: output.file(OutputFolder.settingsName).path) {
       try output.write(settings: settings.resolved())
     }
-    let examples = try await settings.experiment.examples(folder, for: backbone, console)
+    let examples = try await settings.experiment.examples(data, for: backbone, console)
     let store = FeatureStore()
 
     var methods = settings.methods.map(\.row)
@@ -58,13 +59,14 @@ struct BenchmarkRunner {
       configuration: recipe, output: output.folder("runs"), store: store)
     benchmark.stopsAtError = failsFast
     benchmark.savesAdapters = settings.savesAdapters
-    let report = try await perform(benchmark, nil)
+    let soups = try SoupBenchmark(settings.soups, of: benchmark, output: output.folder("single-domain"))
+    let report = try await soups.adding(to: perform(benchmark, nil)) { [console] in console.note($0) }
     try output.write(settings: settings.resolved())
 
     let results = BenchmarkResults(report: report, targets: targets)
     let resultsFolder = output.folder("results")
     try results.write(to: resultsFolder)
-    try await studyRouting(benchmark, examples, in: resultsFolder)
+    if let images = examples as? ImageExamples { try await studyRouting(benchmark, images, in: resultsFolder) }
     console.result(try results.rendered(as: format))
     try console.json(try results.rendered(as: .json))
     console.note("tables and drawings in \(resultsFolder.path)")
@@ -93,7 +95,7 @@ struct BenchmarkRunner {
       case .training(_, .started(let plan)):
         console.note("\(label): \(plan.parameters)")
         if plan.adapterParameters == 0 {
-          console.note("  computing the frozen network's features of all images, once for all such runs")
+          console.note("  computing the frozen network's features of all inputs, once for all such runs")
         }
       case .training(_, .step(let report)):
         console.progress.show(

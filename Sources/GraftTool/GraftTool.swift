@@ -31,8 +31,9 @@ struct GraftTool: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      TrainCommand.self, EvaluateCommand.self, BenchmarkCommand.self, TasksCommand.self, PredictCommand.self,
-      InspectCommand.self, MergeCommand.self, ConvertCommand.self, MethodsCommand.self,
+      TrainCommand.self, EvaluateCommand.self, BenchmarkCommand.self, TasksCommand.self, StudyCommand.self,
+      PredictCommand.self, InspectCommand.self, ChooseCommand.self, PruneCommand.self, MixCommand.self,
+      MergeCommand.self, ConvertCommand.self, MethodsCommand.self,
     ])
 
   static func main() async {

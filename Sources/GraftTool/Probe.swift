@@ -1,18 +1,22 @@
 import Datasets
 import Foundation
+import NeuralNetworks
 import Tensors
 import Training
 
 /// A few inputs that two networks are compared on.
 struct Probe: Sendable {
-  /// `[count, 3, size, size]`, normalized pixels.
+  /// `[count, …]`, as the network takes them.
   let inputs: Tensor
   let source: String
 
-  /// Normally distributed pixels, the same every time.
-  static func noise(count: Int, size: Int) throws -> Probe {
+  /// Random pixels or tokens, the same every time.
+  ///
+  /// - Parameter size: the side of the images in pixels, or the longest text in tokens; nil for a small one.
+  static func noise(for network: any PretrainedNetwork, count: Int, size: Int? = nil) throws -> Probe {
     Probe(
-      inputs: try .normal([count, 3, size, size], from: Generator(seed: 0)), source: "normal pixels of seed 0")
+      inputs: try network.noise(count: count, size: size, from: Generator(seed: 0)),
+      source: network is VisionTransformer ? "normal pixels of seed 0" : "random tokens of seed 0")
   }
 
   /// Images spread evenly over a folder's domains and classes, as evaluation sees them.
@@ -32,7 +36,7 @@ struct Probe: Sendable {
         let file = all.root.appendingPathComponent(path).path
         image = try ImageDecoder().decode(contentsOf: file, minimumSide: 2 * side).reduced(toShorterSide: side)
       } catch {
-        throw BadImagesError(images: [BadImage(path: path, reason: error.reason)], total: count)
+        throw BadImagesError(images: [BadSample(path: path, reason: error.reason)], total: count)
       }
       pixels += transform(image, using: &unused)
     }

@@ -25,7 +25,7 @@ struct TasksRunner {
     }
     let folder = try settings.folder()
     let groups = try settings.groups(of: folder)
-    let backbone = try settings.experiment.backbone.load()
+    let backbone = try settings.experiment.backbone.loadForImages("graft tasks")
     // Before any image is decoded: whether every method fits.
     for method in settings.methods {
       _ = try method.row.model(
@@ -54,9 +54,9 @@ struct TasksRunner {
       ) { done, total in
         console.progress.show("decoding \(task.name)", done, of: total)
       }
-      if !examples.badImages.isEmpty {
-        let shown = examples.badImages.prefix(5).map { "\n  \($0)" }.joined()
-        console.warn("\(examples.badImages.count) images of \(task.name) cannot be used and are left out:\(shown)")
+      if !examples.badSamples.isEmpty {
+        let shown = examples.badSamples.prefix(5).map { "\n  \($0)" }.joined()
+        console.warn("\(examples.badSamples.count) images of \(task.name) cannot be used and are left out:\(shown)")
       }
       tasks.append(try TaskExamples(task, examples))
     }

@@ -11,8 +11,8 @@ struct TrainRun {
   static let adapterFolder = "adapter"
 
   let settings: TrainSettings
-  let backbone: VisionTransformer
-  let examples: ImageExamples
+  let backbone: any PretrainedNetwork
+  let examples: any Examples
   let target: Int?
   let output: OutputFolder
 
@@ -73,7 +73,7 @@ struct TrainRun {
         "output": .string(output.url.path), "adapter": .string(folder.path),
         "selected": try result.selected.map { try JSONValue(of: $0.scores) } ?? .null,
         "last": try result.evaluations.last.map { try JSONValue(of: $0) } ?? .null,
-        "bad_images": .array(examples.badImages.map { .string("\($0)") }),
+        "bad_images": .array(examples.badSamples.map { .string("\($0)") }),
       ]).text(.readable))
   }
 

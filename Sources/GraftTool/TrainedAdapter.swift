@@ -7,6 +7,8 @@ import Training
 /// The folder of a saved adapter, and the settings of the run that made it where they lie beside it.
 struct TrainedAdapter: Sendable {
   let folder: URL
+  /// Whether it lies in the folder of a run of graft train, whose settings divide its examples.
+  let isOfRun: Bool
   private let section: Section
 
   enum Problem: Error, Equatable, CustomStringConvertible {
@@ -35,13 +37,16 @@ struct TrainedAdapter: Sendable {
     var section = Section()
     // A run keeps its settings beside the adapter; a benchmark, two folders above that of the run.
     var parent = folder
-    for _ in 0..<3 {
+    var isOfRun = false
+    for depth in 0..<3 {
       parent.deleteLastPathComponent()
       let settings = parent.appendingPathComponent(OutputFolder.settingsName)
       guard FileManager.default.fileExists(atPath: settings.path) else { continue }
       try section.add(YAMLFile(contentsOf: settings), known: TrainSettings.keys + BenchmarkSettings.keys)
+      isOfRun = depth == 0
       break
     }
+    self.isOfRun = isOfRun
     if let config = options.config {
       try section.add(YAMLFile(contentsOf: AssetFolder.path(config)), known: ExperimentSettings.keys)
     }
@@ -51,15 +56,17 @@ struct TrainedAdapter: Sendable {
 
   func experiment() throws -> ExperimentSettings { try ExperimentSettings(section) }
 
-  /// What is needed where there are no images of a folder: network and recipe.
+  /// What is needed where there are no inputs of a folder: network and recipe.
   func backbone() throws -> (settings: BackboneSettings, recipe: TrainingConfiguration) {
     (try BackboneSettings(section), try section.trainingConfiguration())
   }
 
+  func texts() throws -> TextSettings { try TextSettings(section) }
+
   var namesModel: Bool { section.has("model") }
   var namesData: Bool { section.has("data") }
 
-  func load(onto backbone: VisionTransformer) throws -> (model: AdaptedModel, backbone: VisionTransformer) {
-    (try AdapterFolder.load(from: folder, onto: backbone), backbone)
+  func load(onto backbone: any PretrainedNetwork) throws -> AdaptedModel {
+    try AdapterFolder.load(from: folder, onto: backbone)
   }
 }

@@ -97,7 +97,7 @@ private struct BenchmarkPreflight {
 
   func run() async throws {
     let preflight = try await Preflight(settings.experiment, console)
-    let targets = settings.targets ?? preflight.folder.domains
+    let targets = settings.targets ?? preflight.data.domains
     var table = TextTable(header: ["Method", "sites", "trainable", "head", "trainable%", "memory", "s/step", "a run"])
     var rows: [Preflight.Row] = []
     for (place, method) in settings.methods.enumerated() {

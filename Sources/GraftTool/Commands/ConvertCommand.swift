@@ -80,8 +80,8 @@ struct ConvertCommand: Command {
 
   @Compute
   private static func write(_ model: AdaptedModel, as format: AdapterFormat, to output: URL) throws -> Double {
-    guard let backbone = model.backbone as? VisionTransformer else { throw BackboneError.site("the network") }
-    let probe = try Probe.noise(count: 2, size: 4 * backbone.configuration.patchSize).inputs.to(backbone.device)
+    guard let backbone = model.backbone as? any PretrainedNetwork else { throw BackboneError.site("the network") }
+    let probe = try Probe.noise(for: backbone, count: 2).inputs.to(backbone.device)
     var deviation = 0.0
     try AtomicFolder.write(to: output) { folder in
       try model.save(to: folder, as: format)

@@ -10,9 +10,9 @@ import Training
 struct EvaluateCommand: Command {
   static let configuration = CommandConfiguration(
     commandName: "eval",
-    abstract: "Measure a trained adapter's accuracy on each domain of a folder of images.",
+    abstract: "Measure a trained adapter's accuracy on each domain of a folder of images or texts.",
     discussion: """
-      Every image counts, those it was trained on too: which ones those are, the run's results.jsonl says. Where the \
+      Every image or text counts, those it was trained on too: which ones those are, the run's results.jsonl says. Where the \
       adapter lies in the folder of a run, the run's settings are the defaults.
 
         graft eval runs/lora
@@ -29,27 +29,28 @@ struct EvaluateCommand: Command {
     let console = Console(console)
     let trained = try TrainedAdapter(at: adapter, data)
     let experiment = try trained.experiment()
-    let folder = try experiment.folder()
-    let model = try trained.load(onto: experiment.backbone.load())
-    guard let head = model.model.head else { throw TrainedAdapter.Problem.noClassifier(adapter) }
-    guard head.classes == folder.classes else {
-      throw TrainingError.classes(head: head.classes, examples: folder.classes)
+    let network = try experiment.backbone.load()
+    let data = try experiment.data(for: network)
+    let model = try trained.load(onto: network)
+    guard let head = model.head else { throw TrainedAdapter.Problem.noClassifier(adapter) }
+    guard head.classes == data.classes else {
+      throw TrainingError.classes(head: head.classes, examples: data.classes)
     }
-    let examples = try await experiment.examples(folder, for: model.backbone, console)
+    let examples = try await experiment.examples(data, for: network, console)
     var evaluator = Evaluator(examples, batchSize: experiment.recipe.evaluationBatch)
     evaluator.precision = experiment.recipe.precision
 
-    var table = TextTable(header: ["Domain", "images", "accuracy (%)"])
+    var table = TextTable(header: ["Domain", data.noun, "accuracy (%)"])
     var domains: [JSONValue] = []
     var accuracies: [Double] = []
     for (domain, name) in examples.domains.enumerated() {
       let indices = examples.ranges[domain].filter(examples.isUsable)
       console.progress.show("evaluating", domain, of: examples.domains.count)
-      let accuracy = try await evaluator.accuracy(of: model.model, at: indices)
+      let accuracy = try await evaluator.accuracy(of: model, at: indices)
       table.rows.append([name, Quantity.count(indices.count), Quantity.percent(accuracy)])
       domains.append(
         [
-          "domain": .string(name), "images": .integer(indices.count),
+          "domain": .string(name), data.noun: .integer(indices.count),
           "accuracy": accuracy.isNaN ? .null : .double(accuracy),
         ])
       if !accuracy.isNaN { accuracies.append(accuracy) }
@@ -62,7 +63,7 @@ struct EvaluateCommand: Command {
       JSONValue.object([
         "adapter": .string(trained.folder.path), "domains": .array(domains),
         "mean": mean.map(JSONValue.double) ?? .null,
-        "bad_images": .array(examples.badImages.map { .string("\($0)") }),
+        "bad_\(data.noun)": .array(examples.badSamples.map { .string("\($0)") }),
       ]).text(.readable))
   }
 }

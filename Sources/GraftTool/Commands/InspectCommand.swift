@@ -3,6 +3,7 @@ import ArgumentParser
 import Datasets
 import Formats
 import Foundation
+import Mixing
 import NeuralNetworks
 import Reports
 import Tensors
@@ -12,20 +13,24 @@ import Training
 struct InspectCommand: Command {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Say what is in an adapter's folder, whichever program wrote it, or what its router does.",
+    abstract: "Say what is in an adapter's folder, what its router does, or how the signs of several adapters agree.",
     discussion: """
       Lists the method, its settings, the network it was trained on, its classes and every tensor in its files. With the \
       model also what changes, place by place: the rank, and where the change does not depend on the input its \
       Frobenius norm and how large it is beside the weight. With --routing, runs images through a mixture \
       and reports for each layer and domain the load of the experts, the entropy and mean of the gates, and how much \
-      the expert tells about the domain; --pictures draws it.
+      the expert tells about the domain; --pictures draws it. With --signs, compares several adapters of one network: the \
+      fraction of weights with opposite signs (FSD) of each two and of all, block by block, the cosine of each two and the \
+      overlap of what low-rank adapters read and write; --figure draws the pairs.
 
         graft inspect runs/lora
+        graft inspect --signs runs/books runs/dvd runs/kitchen --figure signs.svg
         graft inspect runs/k-moa --routing --data emoji-styles --pictures pictures/
       """)
 
-  @Argument(help: "The folder of an adapter, or of a run of graft train.", completion: .directory)
-  var adapter: String
+  @Argument(
+    help: "The folder of an adapter, or of a run of graft train; with --signs, of several.", completion: .directory)
+  var adapters: [String]
 
   @Flag(help: "Report what the router of a mixture does on images.")
   var routing = false
@@ -36,27 +41,53 @@ struct InspectCommand: Command {
   @Option(help: ArgumentHelp("With --routing: images of each domain to run.", valueName: "count"))
   var images = 64
 
+  @Flag(help: "Compare the signs of several adapters' weights.")
+  var signs = false
+
+  @OptionGroup(title: "With --signs") var signOptions: SignArguments
   @OptionGroup(title: "Data and model") var data: DataOptions
   @OptionGroup(title: "Output") var console: ConsoleOptions
 
   func validate() throws {
+    if signs, routing { throw ValidationError("--signs and --routing are two reports. Ask for one.") }
+    if signs, adapters.count < 2 { throw ValidationError("--signs compares adapters. Name two or more.") }
+    if !signs, adapters.count != 1 { throw ValidationError("Name one adapter, or several with --signs.") }
+    if !signs, signOptions.isUsed {
+      throw ValidationError("--reducer, --zeros, --reference, --space and --figure go with --signs.")
+    }
     guard (1...1_000_000).contains(images) else { throw ValidationError("--images must be 1 or more.") }
     if pictures != nil, !routing { throw ValidationError("--pictures goes with --routing.") }
   }
 
   func run() async throws {
     let console = Console(console)
-    let trained = try TrainedAdapter(at: adapter, data)
+    if signs { return try await inspectSigns(console) }
+    let trained = try TrainedAdapter(at: adapters[0], data)
     routing ? try await inspectRouting(trained, console) : try await inspectWeights(trained, console)
+  }
+
+  // MARK: Signs
+
+  private func inspectSigns(_ console: Console) async throws {
+    let report = try await SignInspection.report(of: NamedAdapters(adapters, data), signOptions.options)
+    for warning in report.warnings { console.warn(warning) }
+    console.result(SignInspection.text(of: report))
+    try console.json(report.json())
+    guard let figure = signOptions.figure else { return }
+    try AtomicFile.write(report.heatMap.svg, to: AssetFolder.path(figure))
+    console.note("drawing in \(figure)")
   }
 
   // MARK: Routing
 
   private func inspectRouting(_ trained: TrainedAdapter, _ console: Console) async throws {
     let experiment = try trained.experiment()
-    let (model, backbone) = try trained.load(onto: experiment.backbone.load())
-    guard RoutingStudy.isPossible(model) else { throw NoRouter(folder: trained.folder.path) }
-    let examples = try await experiment.examples(experiment.folder(), for: backbone, console)
+    let network = try experiment.backbone.load()
+    let model = try trained.load(onto: network)
+    guard RoutingStudy.isPossible(model),
+      let examples = try await experiment.examples(experiment.data(for: network), for: network, console)
+        as? ImageExamples
+    else { throw NoRouter(folder: trained.folder.path) }
     let study = try await RoutingStudy(
       of: model, on: examples, title: trained.folder.deletingLastPathComponent().lastPathComponent, perDomain: images,
       pictured: 1, batchSize: experiment.recipe.evaluationBatch)

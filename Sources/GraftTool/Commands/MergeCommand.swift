@@ -91,16 +91,20 @@ struct MergeCommand: Command {
     if approximate, data.data == nil {
       console.warn("the gates are averaged over noise; give --data for those of real images")
     }
-    let (backbone, usage, work) = try prepared(output)
-    let outcome = try await Compute.run { try work() }
-    report(outcome, of: backbone, usage: usage, output, console)
-    try console.json(Self.json(outcome, output).text(.readable))
+    let job = try prepared(output, console)
+    let outcome = try await Compute.run { try job.work() }
+    try job.finish(outcome)
   }
 
-  /// All that can be refused before the work, and the work.
-  private func prepared(_ output: URL) throws
-    -> (backbone: VisionTransformer, usage: String, work: @Sendable () throws -> MergedCheckpoint.Outcome)
-  {
+  private struct Job: Sendable {
+    let work: @Sendable () throws -> MergedCheckpoint.Outcome
+    let finish: @Sendable (MergedCheckpoint.Outcome) throws -> Void
+  }
+
+  /// All that can be refused before the work, the work, and what is said of it.
+  // Not inlined into the asynchronous caller: Swift 6.3's optimizer crashed on the two in one function.
+  @inline(never)
+  private func prepared(_ output: URL, _ console: Console) throws -> Job {
     let terms = try adapter.map { try Self.term($0) }
     let trained = try terms.map { try TrainedAdapter(at: $0.path, data) }
     let (settings, recipe) = try trained[0].backbone()
@@ -124,7 +128,12 @@ struct MergeCommand: Command {
       }
     }
     let pooling = settings.pooling == nil ? "" : " --pooling \(settings.poolingName)"
-    return (backbone, "--image-size \(size(for: backbone, recipe))\(pooling)", work)
+    let size = backbone is VisionTransformer ? " --image-size \(size(for: backbone, recipe))" : ""
+    let usage = size + pooling
+    return Job(work: work) { [self] outcome in
+      report(outcome, of: backbone, usage: usage, output, console)
+      try console.json(Self.json(outcome, output).text(.readable))
+    }
   }
 
   /// `runs/a@0.5` is the folder `runs/a` with the weight 0.5, unless there is a folder of that whole name.
@@ -139,22 +148,25 @@ struct MergeCommand: Command {
     return (String(text[..<at]), weight)
   }
 
-  /// The recipe's image size in whole patches.
-  private func size(for backbone: VisionTransformer, _ recipe: TrainingConfiguration) -> Int {
-    let patch = backbone.configuration.patchSize
+  /// The recipe's image size in whole patches; for texts, tokens enough for a sentence.
+  private func size(for backbone: any PretrainedNetwork, _ recipe: TrainingConfiguration) -> Int {
+    guard let vision = backbone as? VisionTransformer else { return 32 }
+    let patch = vision.configuration.patchSize
     return max(1, recipe.imageSize / patch) * patch
   }
 
-  private func probe(for backbone: VisionTransformer, _ recipe: TrainingConfiguration) throws -> Probe {
+  private func probe(for backbone: any PretrainedNetwork, _ recipe: TrainingConfiguration) throws -> Probe {
     let size = size(for: backbone, recipe)
-    guard let folder = data.data else { return try .noise(count: probe, size: size) }
+    guard let folder = data.data, backbone is VisionTransformer else {
+      return try .noise(for: backbone, count: probe, size: size)
+    }
     return try .images(
       of: AssetFolder.find(folder, .data, place: "--data"), count: probe, size: size,
       normalization: recipe.normalization ?? backbone.usualNormalization)
   }
 
   private func report(
-    _ outcome: MergedCheckpoint.Outcome, of backbone: VisionTransformer, usage: String, _ output: URL,
+    _ outcome: MergedCheckpoint.Outcome, of backbone: any PretrainedNetwork, usage: String, _ output: URL,
     _ console: Console
   ) {
     let record = outcome.record
@@ -167,7 +179,7 @@ struct MergeCommand: Command {
     if outcome.heads > 1 {
       console.warn("the adapters have \(outcome.heads) classifiers, which do not add up: none is written")
     }
-    if let own = backbone.beside.classifier?.weight.shape.first {
+    if let own = backbone.pretrainedClassifier?.weight.shape.first {
       console.warn(
         "the checkpoint keeps its own classifier of \(own) classes, from before the adapter: programs that read it with "
           + "the checkpoint do not get the adapter's")
@@ -182,7 +194,8 @@ struct MergeCommand: Command {
     if let classes = outcome.classes {
       let head = output.appendingPathComponent(MergedCheckpoint.headName).path
       text += "classifier \(classes.count) classes in \(head)\n"
-      console.note("to use it: graft predict \(head) --model \(output.path) \(usage) IMAGE")
+      let input = backbone is VisionTransformer ? "IMAGE" : "TEXT"
+      console.note("to use it: graft predict \(head) --model \(output.path)\(usage) \(input)")
     }
     if record.keepsOriginals { text += "originals  kept\n" }
     console.result(text + "checkpoint \(output.path)\n")

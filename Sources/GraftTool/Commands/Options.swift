@@ -4,7 +4,7 @@ import Formats
 import Foundation
 import Training
 
-/// Flags for the network and the images, over what a configuration file says.
+/// Flags for the network and its inputs, over what a configuration file says.
 struct DataOptions: ParsableArguments {
   @Option(
     name: .shortAndLong, help: "A YAML file of settings; flags go over it.",
@@ -15,7 +15,10 @@ struct DataOptions: ParsableArguments {
     help: "The frozen network: a folder with model.safetensors, or a name such as vit-s14.", completion: .directory)
   var model: String?
 
-  @Option(help: "Images as domain/class/image: a folder, or a name such as emoji-styles.", completion: .directory)
+  @Option(
+    help: ArgumentHelp(
+      "Images as domain/class/image, or texts as domain.jsonl, .csv or .tsv: a folder, or a name such as emoji-styles or "
+        + "sentiment."), completion: .directory)
   var data: String?
 
   @Option(help: ArgumentHelp("The domains that take part (default: all).", valueName: "names"))
@@ -24,13 +27,19 @@ struct DataOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Side of the square images, in pixels (default: 224).", valueName: "pixels"))
   var imageSize: Int?
 
-  @Option(help: "What to do about images that cannot be read: error or skip.")
-  var badImages: BadImagePolicy?
+  @Option(help: ArgumentHelp("Where texts are cut (default: what the network takes).", valueName: "tokens"))
+  var maximumLength: Int?
+
+  @Option(help: "What to do about images, or lines of texts, that cannot be read: error or skip.")
+  var badImages: BadSamplePolicy?
 
   @Option(help: "cpu, cuda, cuda:INDEX or mps (default: cpu).")
   var device: String?
 
-  @Option(help: "How tokens become features: class-token, mean-patch or class-and-mean-patch.")
+  @Option(
+    help:
+      "How tokens become features: class-token, mean-patch or class-and-mean-patch; of texts, class-token, mean or pooler."
+  )
   var pooling: String?
 
   func apply(to section: inout Section) {
@@ -38,6 +47,7 @@ struct DataOptions: ParsableArguments {
     section.set("data", data.map(JSONValue.string), flag: "--data")
     section.set("domains", domains.map(list), flag: "--domains")
     section.set("image_size", imageSize.map(JSONValue.integer), flag: "--image-size")
+    section.set("maximum_length", maximumLength.map(JSONValue.integer), flag: "--maximum-length")
     section.set("bad_images", badImages.map { .string($0.rawValue) }, flag: "--bad-images")
     section.set("device", device.map(JSONValue.string), flag: "--device")
     section.set("pooling", pooling.map(JSONValue.string), flag: "--pooling")
@@ -79,7 +89,7 @@ struct RecipeOptions: ParsableArguments {
   }
 }
 
-extension BadImagePolicy: ExpressibleByArgument {}
+extension BadSamplePolicy: ExpressibleByArgument {}
 extension TrainingConfiguration.Precision: ExpressibleByArgument {}
 
 /// `one,two` as a list.

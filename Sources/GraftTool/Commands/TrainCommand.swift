@@ -10,7 +10,7 @@ import Training
 struct TrainCommand: Command {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train one adapter and a classifier on a folder of images.",
+    abstract: "Train one adapter and a classifier on a folder of images or texts.",
     discussion: """
       Trains on all domains, or on all but one (--leave-out), which every evaluation then scores. A fifth of each \
       domain is held out, and the adapter that is kept is that of the step with the best accuracy on what was held \
@@ -18,6 +18,9 @@ struct TrainCommand: Command {
 
         graft train --model vit-s14 --data emoji-styles --leave-out symbola \\
           --method lora --rank 8 --targets qkv --image-size 112 --steps 300 --output runs/lora
+
+        graft train --model minilm --data sentiment --leave-out tweets --method lora --rank 8 \\
+          --targets query,value --steps 300 --output runs/sentiment
 
       The output folder gets config.yaml (every setting, defaults too), results.jsonl (one line for each evaluation), \
       checkpoints/ and, at the end, adapter/. Ctrl-C writes a checkpoint; --resume --output FOLDER goes on from it, \
@@ -63,13 +66,13 @@ struct TrainCommand: Command {
     let settings = try TrainSettings(section())
     if recipe.dryRun { return try await preflight(settings, console) }
 
-    let folder = try settings.experiment.folder()
-    let target = try settings.leaveOut.map { try folder.leavingOut($0).target }
     let backbone = try settings.experiment.backbone.load()
+    let data = try settings.experiment.data(for: backbone)
+    let target = try settings.leaveOut.map(data.target(leavingOut:))
     // Before anything is written or decoded: whether the method fits.
-    _ = try settings.method.row.model(on: backbone, classes: folder.classes, seed: settings.experiment.recipe.seed)
+    _ = try settings.method.row.model(on: backbone, classes: data.classes, seed: settings.experiment.recipe.seed)
     let output = try OutputFolder(settings.experiment.outputFolder(), isContinued: resume)
-    let examples = try await settings.experiment.examples(folder, for: backbone, console)
+    let examples = try await settings.experiment.examples(data, for: backbone, console)
     let run = TrainRun(settings: settings, backbone: backbone, examples: examples, target: target, output: output)
     if !resume { try output.write(settings: settings.resolved()) }
     try await run.perform(console)
@@ -118,7 +121,7 @@ struct TrainCommand: Command {
       \(Preflight.sitesText(plan))
       \(plan.parameters)
       memory: \(Preflight.memoryText(plan.memory))
-      time: about \(Quantity.duration(row.seconds + row.shared)) for \(plan.steps) steps of \(plan.batch) images \
+      time: about \(Quantity.duration(row.seconds + row.shared)) for \(plan.steps) steps of \(plan.batch) \(preflight.data.noun) \
       and their evaluations\(plan.time.map { " (\(Quantity.duration($0.perStep)) a step)" } ?? "")
       """)
     try console.json(

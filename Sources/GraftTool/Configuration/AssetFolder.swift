@@ -5,7 +5,7 @@ enum AssetFolder {
   enum Kind: String {
     case models, data
 
-    fileprivate var what: String { self == .models ? "folder of weights" : "folder of images" }
+    fileprivate var what: String { self == .models ? "folder of weights" : "folder of images or texts" }
   }
 
   /// `GRAFT_CACHE`, else `graft` in the user's folder for caches: the place that `scripts/fetch` uses.

@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import Studies
 import Training
 
 /// What `graft benchmark` does. In a file:
@@ -18,6 +19,8 @@ import Training
 ///   learning_rates: [1e-4, 1e-3]
 ///   leave_out: symbola
 ///   steps: 100
+/// soups:                            # optional: adapters of single domains, mixed for the one left out
+///   - {name: AdapterSoup, of: LoRA, choose: clustering}
 /// output: runs/emoji
 /// ```
 struct BenchmarkSettings: Sendable {
@@ -27,6 +30,7 @@ struct BenchmarkSettings: Sendable {
   var targets: [String]?
   var trials: Int
   var tuning: Tuning?
+  var soups: [Soup]
   /// Whether every run keeps its adapter; pictures of routing need it.
   var savesAdapters: Bool
   /// Pictures of routing show this many images of each target.
@@ -42,7 +46,10 @@ struct BenchmarkSettings: Sendable {
     static let keys = ["learning_rates", "leave_out", "steps"]
   }
 
-  static let keys = ExperimentSettings.keys + ["methods", "leave_out", "trials", "tune", "pictures", "save_adapters"]
+  static let soupKeys = ["name", "of", "choose"]
+
+  static let keys =
+    ExperimentSettings.keys + ["methods", "leave_out", "trials", "tune", "soups", "pictures", "save_adapters"]
 
   init(_ section: Section) throws {
     experiment = try ExperimentSettings(section)
@@ -57,6 +64,18 @@ struct BenchmarkSettings: Sendable {
     trials = try section.integer("trials") ?? 3
     guard (1...1_000).contains(trials) else {
       throw ConfigurationError.value(place: section.place("trials"), problem: "the number of trials must be 1 to 1000.")
+    }
+    soups = try (section.sections("soups") ?? []).map { soup in
+      try soup.check(known: Self.soupKeys)
+      guard let method = try soup.string("of") else { throw ConfigurationError.missing("soups.of", flag: nil) }
+      let spelled = try soup.string("choose") ?? Soup.Rule.uniform.rawValue
+      guard let rule = Soup.Rule(rawValue: spelled.replacing("_", with: "-")) else {
+        throw ConfigurationError.value(
+          place: soup.place("choose"),
+          problem: "a soup cannot be chosen by '\(spelled)'. Write "
+            + "\(Soup.Rule.allCases.map(\.rawValue).joined(separator: ", ")).")
+      }
+      return Soup(try soup.string("name") ?? "\(method), \(rule.rawValue)", of: method, by: rule)
     }
     savesAdapters = try section.bool("save_adapters") ?? true
     pictures = try section.integer("pictures") ?? 1
@@ -85,6 +104,10 @@ struct BenchmarkSettings: Sendable {
     object["methods"] = .array(try methods.map { .object(try $0.resolved()) })
     object["leave_out"] = targets.map { .array($0.map(JSONValue.string)) }
     object["trials"] = .integer(trials)
+    if !soups.isEmpty {
+      object["soups"] = .array(
+        soups.map { ["name": .string($0.name), "of": .string($0.method), "choose": .string($0.rule.rawValue)] })
+    }
     object["pictures"] = .integer(pictures)
     object["save_adapters"] = .bool(savesAdapters)
     if let tuning {

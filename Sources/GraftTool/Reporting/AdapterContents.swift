@@ -1,6 +1,7 @@
 import Adapters
 import Formats
 import Foundation
+import Mixing
 import NeuralNetworks
 import Tensors
 
@@ -16,6 +17,8 @@ struct AdapterContents {
   let fingerprint: String?
   private(set) var classes: [String]
   let tensors: [Entry]
+  /// What it was mixed of; nil for an adapter that is no mixture.
+  let mixture: MixProvenance?
 
   struct Entry {
     let file: String
@@ -39,6 +42,7 @@ struct AdapterContents {
     settings = own["settings"]?.object ?? theirs?.object ?? configuration.object ?? JSONObject()
     fingerprint = own["backbone"]?["fingerprint"]?.string
     classes = own["classes"]?.array?.compactMap(\.string) ?? []
+    mixture = try MixProvenance(in: folder)
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
     if !names.contains(where: { $0.hasSuffix(".safetensors") }) {
       if let pickle = names.first(where: { $0.hasSuffix(".bin") }) {
@@ -62,7 +66,13 @@ struct AdapterContents {
     classes = loaded.model.head?.classes ?? classes
   }
 
-  var count: Int { tensors.reduce(0) { $0 + $1.info.elementCount } }
+  /// The numbers stored; where those of a sparse tensor stand are none.
+  var count: Int {
+    tensors.reduce(0) { sum, entry in
+      let isPlace = [".sparse_mask", ".sparse_indices"].contains { entry.info.name.hasSuffix($0) }
+      return isPlace ? sum : sum + entry.info.elementCount
+    }
+  }
 
   var text: String {
     get throws {
@@ -70,9 +80,17 @@ struct AdapterContents {
       for (key, value) in settings.members where !value.isNull { text += "  \(key): \(try value.text())\n" }
       text += "format    \(writer ?? "\(format)")\n"
       if let fingerprint { text += "network   \(fingerprint.prefix(12))…\n" }
+      if let mixture { text += "mixed     \(try Self.text(of: mixture))\n" }
       if !classes.isEmpty { text += "classes   \(classes.joined(separator: ", "))\n" }
       return text + "numbers   \(Quantity.count(count)) in \(tensors.count) tensors\n"
     }
+  }
+
+  /// `ties of a (0.5), b (1.0)`
+  private static func text(of mixture: MixProvenance) throws -> String {
+    let members = mixture.members.map { member in member.name + (member.weight.map { " (\($0))" } ?? "") }
+    let rule = mixture.rule["method"]?.string ?? "?"
+    return "\(rule) of \(members.joined(separator: ", ")) in the space of \(mixture.space.rawValue)"
   }
 
   /// The tensors of the files, for where there is no network to say what they change.
@@ -92,7 +110,8 @@ struct AdapterContents {
       "adapter": .string(folder.path), "method": .string(method), "format": .string(format.rawValue),
       "writer": writer.map(JSONValue.string) ?? .null,
       "settings": .object(settings), "fingerprint": fingerprint.map(JSONValue.string) ?? .null,
-      "classes": .array(classes.map(JSONValue.string)), "numbers": .integer(count),
+      "classes": .array(classes.map(JSONValue.string)), "mixture": try mixture?.json() ?? .null,
+      "numbers": .integer(count),
       "tensors": .array(
         tensors.map { entry in
           [

@@ -6,29 +6,37 @@ import NeuralNetworks
 import Reports
 import Training
 
-/// What a run would do, found out before it does any of it: the images' headers are read, two steps are timed, and
-/// nothing is written.
+/// What a run would do, found out before it does any of it: the images' headers or the texts are read, two steps are timed,
+/// and nothing is written.
 struct Preflight {
   let experiment: ExperimentSettings
-  let backbone: VisionTransformer
-  let folder: DomainFolder
-  let scan: ImageScan
-  /// Straight from the files: the cache of decoded images is part of the work.
-  private let examples: ImageExamples
+  let backbone: any PretrainedNetwork
+  let data: ExperimentData
+  /// nil for texts.
+  private let scan: ImageScan?
+  /// Images straight from the files: the cache of decoded images is part of the work.
+  private let examples: any Examples
 
   init(_ experiment: ExperimentSettings, _ console: Console) async throws {
     self.experiment = experiment
     backbone = try experiment.backbone.load()
-    folder = try experiment.folder()
-    let recipe = experiment.recipe
-    scan = try await ImageScan(of: folder, policy: recipe.badImages) { done, total in
-      console.progress.show("scanning", done, of: total)
+    data = try experiment.data(for: backbone)
+    switch data {
+    case .images(let folder):
+      let recipe = experiment.recipe
+      let scan = try await ImageScan(of: folder, policy: recipe.badImages) { done, total in
+        console.progress.show("scanning", done, of: total)
+      }
+      let paths = folder.samples.map(folder.path)
+      examples = try ImageExamples(
+        folder, from: ImageFiles(paths: paths, minimumSide: 2 * recipe.imageSize), size: recipe.imageSize,
+        normalization: experiment.normalization(for: backbone), augmentation: recipe.augmentation,
+        badImages: scan.badImages)
+      self.scan = scan
+    case .texts(let folder):
+      examples = try experiment.textExamples(folder, for: backbone)
+      scan = nil
     }
-    let paths = folder.samples.map(folder.path)
-    examples = try ImageExamples(
-      folder, from: ImageFiles(paths: paths, minimumSide: 2 * recipe.imageSize), size: recipe.imageSize,
-      normalization: experiment.normalization(for: backbone), augmentation: recipe.augmentation,
-      badImages: scan.badImages)
   }
 
   struct Row {
@@ -44,18 +52,18 @@ struct Preflight {
   func row(for method: Method, leavingOut target: String?) async throws -> Row {
     var recipe = experiment.recipe
     recipe.learningRate = method.learningRate ?? recipe.learningRate
-    let model = try method.model(on: backbone, classes: folder.classes, seed: recipe.seed)
-    let index = try target.map { try folder.leavingOut($0).target }
+    let model = try method.model(on: backbone, classes: data.classes, seed: recipe.seed)
+    let index = try target.map(data.target(leavingOut:))
     let fold = Fold(of: examples, target: index, trialSeed: recipe.trialSeed, holdout: recipe.holdout)
     let plan = try await Plan.timed(model, on: examples, fold: fold, configuration: recipe)
     guard let time = plan.time else { return Row(method: method, plan: plan, seconds: .nan, shared: 0) }
     // A classifier alone trains on features that are computed once.
-    let isStored = model.adapter.parameters.isEmpty && (recipe.augmentation == nil || recipe.cachedViews > 0)
+    let isStored = model.adapter.stored.isEmpty && (!examples.varies || recipe.cachedViews > 0)
     guard isStored else { return Row(method: method, plan: plan, seconds: time.total, shared: 0) }
-    let views = recipe.augmentation == nil ? 1 : recipe.cachedViews + 1
+    let views = examples.varies ? recipe.cachedViews + 1 : 1
     return Row(
       method: method, plan: plan, seconds: Double(recipe.steps) * Self.secondsPerStoredStep,
-      shared: Double(folder.samples.count * views) * time.perEvaluatedImage)
+      shared: Double(data.count * views) * time.perEvaluatedImage)
   }
 
   /// A step of a classifier on stored features: small matrix products.
@@ -63,34 +71,51 @@ struct Preflight {
 
   // MARK: As text
 
-  /// The images: how many of what, and which cannot be used.
+  /// The images or texts: how many of what, and which cannot be used.
   var dataText: String {
-    var table = TextTable(header: ["Domain", "images", "smallest class", "largest class"])
-    for (domain, name) in folder.domains.enumerated() {
-      let classes = scan.countsByClass[domain]
+    var table = TextTable(header: ["Domain", data.noun, "smallest class", "largest class"])
+    for (name, classes) in zip(data.domains, countsByClass) {
       table.rows.append([
-        name, Quantity.count(scan.countsByDomain[domain]), "\(classes.min() ?? 0)", "\(classes.max() ?? 0)",
+        name, Quantity.count(classes.reduce(0, +)), "\(classes.min() ?? 0)", "\(classes.max() ?? 0)",
       ])
     }
-    let formats = scan.countsByFormat.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
-    var text = "Data: \(folder.root.path)\n"
-    text += "\(folder.domains.count) domains, \(folder.classes.count) classes, \(formats)"
-    if let sides = scan.sides { text += ", sides \(sides.lowerBound) to \(sides.upperBound) pixels" }
+    var text = "Data: \(data.root.path)\n"
+    text += "\(data.domains.count) domains, \(data.classes.count) classes"
+    if let scan {
+      text += ", "
+      text += scan.countsByFormat.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+      if let sides = scan.sides { text += ", sides \(sides.lowerBound) to \(sides.upperBound) pixels" }
+    }
     text += "\n\n\(table.text)"
-    if !scan.badImages.isEmpty {
-      text += "\n\(scan.badImages.count) images cannot be used and would be left out:\n"
-      text += scan.badImages.prefix(20).map { "  \($0)\n" }.joined()
-      if scan.badImages.count > 20 { text += "  and \(scan.badImages.count - 20) more\n" }
+    let bad = examples.badSamples
+    if !bad.isEmpty {
+      text += "\n\(bad.count) \(data.noun) cannot be used and would be left out:\n"
+      text += bad.prefix(20).map { "  \($0)\n" }.joined()
+      if bad.count > 20 { text += "  and \(bad.count - 20) more\n" }
     }
     return text
   }
 
+  /// Of the samples that can be used, by domain.
+  private var countsByClass: [[Int]] {
+    examples.ranges.map { range in
+      range.filter(examples.isUsable).reduce(into: data.classes.map { _ in 0 }) { $0[examples.labels[$1]] += 1 }
+    }
+  }
+
   var backboneText: String {
-    let configuration = backbone.configuration
+    let recipe = experiment.recipe
     var text = "Model: \(experiment.backbone.folder.path)\n"
-    text += "\(configuration.family.rawValue), \(configuration.depth) blocks of width \(configuration.width), "
-    text += "patches of \(configuration.patchSize) pixels, \(Quantity.count(backbone.parameterCount)) parameters, "
-    text += "on \(backbone.device), images of \(experiment.recipe.imageSize) pixels\n"
+    if let vision = backbone as? VisionTransformer {
+      let configuration = vision.configuration
+      text += "\(configuration.family.rawValue), \(configuration.depth) blocks of width \(configuration.width), "
+      text += "patches of \(configuration.patchSize) pixels, images of \(recipe.imageSize) pixels"
+    } else if let encoder = backbone as? TextTransformer {
+      let configuration = encoder.configuration
+      text += "\(configuration.family.rawValue), \(configuration.depth) blocks of width \(configuration.width), "
+      text += "texts of up to \(experiment.texts.length(for: encoder)) tokens"
+    }
+    text += ", \(Quantity.count(backbone.parameterCount)) parameters, on \(backbone.device)\n"
     if !backbone.report.assumptions.isEmpty {
       text += "Assumed: \(backbone.report.assumptions.joined(separator: "; "))\n"
     }
@@ -120,10 +145,10 @@ struct Preflight {
 
   var dataJSON: JSONValue {
     [
-      "root": .string(folder.root.path), "domains": .array(folder.domains.map(JSONValue.string)),
-      "classes": .array(folder.classes.map(JSONValue.string)),
-      "images": .array(scan.countsByDomain.map(JSONValue.integer)),
-      "bad_images": .array(scan.badImages.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
+      "root": .string(data.root.path), "domains": .array(data.domains.map(JSONValue.string)),
+      "classes": .array(data.classes.map(JSONValue.string)),
+      data.noun: .array(countsByClass.map { .integer($0.reduce(0, +)) }),
+      "bad_\(data.noun)": .array(examples.badSamples.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
     ]
   }
 

@@ -16,7 +16,7 @@ struct TasksPreflight {
   func run() async throws {
     let folder = try settings.folder()
     let groups = try settings.groups(of: folder)
-    let backbone = try settings.experiment.backbone.load()
+    let backbone = try settings.experiment.backbone.loadForImages("graft tasks")
     let recipe = settings.experiment.recipe
     var tasks = TextTable(header: ["Task", "group", "classes", "training", "validation", "test"])
     for group in groups.groups {
