@@ -37,7 +37,7 @@ test-unit: setup ## Run the fast tests
 	$(SWIFT) test --skip-build --no-parallel --skip EndToEnd $(SWIFTFLAGS)
 
 test-end-to-end: setup ## Run the slow tests, on real weights and data, and with Python's PEFT
-	@scripts/fetch vit-s14 emoji-styles
+	@scripts/fetch vit-s14 emoji-styles minilm text-domains wordnet
 	@scripts/setup-peft
 	$(SWIFT) test --skip-build --no-parallel --filter EndToEnd $(SWIFTFLAGS)
 
@@ -52,7 +52,7 @@ format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
 bench: setup ## Measure against the Python peers (PYTHON has the packages of Benchmarks/peers/requirements.txt)
-	for benchmark in StepBenchmark MethodsBenchmark RecombinationBenchmark; do \
+	for benchmark in StepBenchmark MethodsBenchmark TextStepBenchmark RecombinationBenchmark MixingBenchmark; do \
 	  $(SWIFT) run -c release --package-path Benchmarks $(SWIFTFLAGS) $$benchmark --python $(PYTHON) || exit 1; \
 	done
 

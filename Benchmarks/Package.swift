@@ -16,7 +16,10 @@ let package = Package(
     .executableTarget(name: "StepBenchmark", dependencies: ["Contestants", "Peers", graft, arguments]),
     .target(name: "Contestants", dependencies: ["Peers", graft]),
     .executableTarget(name: "MethodsBenchmark", dependencies: ["Contestants", "Peers", graft, arguments]),
+    .executableTarget(name: "TextStepBenchmark", dependencies: ["Contestants", "Peers", graft, arguments]),
     .executableTarget(name: "RecombinationBenchmark", dependencies: ["Peers", graft, arguments]),
+    .executableTarget(name: "TokenizerBenchmark", dependencies: ["Peers", graft, arguments]),
+    .executableTarget(name: "MixingBenchmark", dependencies: ["Peers", graft, arguments]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -29,7 +29,7 @@ import timm  # noqa: E402
 IMAGE, CLASSES = 224, 7
 
 
-def arguments(description, paths=(), **choices):
+def arguments(description, paths=(), numbers=None, **choices):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=2)
@@ -41,6 +41,8 @@ def arguments(description, paths=(), **choices):
                         help="keep freed blocks in the process instead of returning them to the system at once")
     for flag in paths:
         parser.add_argument(f"--{flag}", required=True)
+    for flag, value in (numbers or {}).items():
+        parser.add_argument(f"--{flag}", type=int, default=value)
     for flag, values in choices.items():
         parser.add_argument(f"--{flag}", choices=values, default=values[0])
     options = parser.parse_args()
