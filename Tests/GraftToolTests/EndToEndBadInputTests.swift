@@ -68,7 +68,7 @@ import Testing
     #expect(
       try complaint(fixture, 64, flags)
         == """
-        error: --data: there is no folder of images 'emoji-styles'. Give the path of a folder or run \
+        error: --data: there is no folder of images or texts 'emoji-styles'. Give the path of a folder or run \
         'scripts/fetch emoji-styles' if it is one of those that can be fetched.
 
         """)
