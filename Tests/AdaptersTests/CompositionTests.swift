@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import NeuralNetworks
 import Tensors
 import Testing
 
