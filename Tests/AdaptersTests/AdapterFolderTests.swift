@@ -89,8 +89,8 @@ import Testing
     #expect(try refusal().description.contains("no site 'blocks.0.attn.qvk'. Did you mean 'blocks.0.attn.qkv'"))
     try edit { $0["sites"] = nil }
     #expect(try refusal() == .details(folder.appending(path: "graft.json").path))
-    try edit { $0["format_version"] = 3 }
-    #expect(try refusal() == .version(folder.path, 3))
+    try edit { $0["format_version"] = 4 }
+    #expect(try refusal() == .version(folder.path, 4))
     try edit { $0["format_version"] = "one" }
     #expect(try refusal() == .version(folder.path, nil))
   }

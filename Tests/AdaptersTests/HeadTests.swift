@@ -52,4 +52,32 @@ import Testing
     #expect(head.name == "pets" && head.classes == ["cat", "dog"])
     #expect(try head.weight.value.isEqual(to: #require(model.head).weight.value))
   }
+
+  @Test func `prototypes make a classifier by the cosine, saved and read as one`() throws {
+    let prototypes = try Tensor([3, 4, 0, 2, 0, 0] as [Float], shape: [2, 3])
+    let head = try Head(classes: ["yes", "no"], prototypes: prototypes)
+    let features = try Tensor([6, 8, 0, 0, 0, 5, -1, 0, 0] as [Float], shape: [3, 3])
+    let expected = try Tensor([10, 6, 0, 0, -6, -10] as [Float], shape: [3, 2])
+    #expect(try head(features).isClose(to: expected, tolerance: 1e-5))
+    // A feature of length 0 is no reason to divide by it.
+    #expect(try head(Tensor.zeros([1, 3])).floats() == [0, 0])
+    #expect(throws: HeadError.prototypes([2, 3], classes: 3)) {
+      try Head(classes: ["a", "b", "c"], prototypes: prototypes)
+    }
+    let folder = FileManager.default.temporaryDirectory.appending(path: "head-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let backbone = try TinyBackbone()
+    var model = try backbone.adapted(by: .lora(rank: 2))
+    model.head = try Head(classes: ["yes", "no"], prototypes: .normal([2, 12], from: Generator(seed: 1)))
+    try model.save(to: folder)
+    let input = try Tensor.normal([2, 3, 12], from: Generator(seed: 2))
+    let read = try backbone.adapted(from: folder)
+    #expect(read.head?.normalizesFeatures == true)
+    #expect(try read.logits(input).isEqual(to: model.logits(input)))
+    // PEFT would multiply by features of any length.
+    let error = #expect(throws: AdapterFolderError.self) {
+      try model.save(to: folder.appending(path: "peft"), as: .peft)
+    }
+    #expect("\(try #require(error))".contains("Leave the head out"))
+  }
 }

@@ -18,7 +18,8 @@ import Tensors
 public enum AdapterFolder {
   static let detailsName = "graft.json"
   static let headName = "head.safetensors"
-  static let version = 2
+  /// 3 where a classifier normalizes its features, which a reader of 2 would not do.
+  static let version = 3
 
   /// Writes the folder, whole or not at all; the same adapter gives the same bytes. An adapter already there is left as it
   /// is.
@@ -138,7 +139,8 @@ public enum AdapterFolder {
   private static func details(of model: AdaptedModel) throws -> JSONObject {
     let (adapter, backbone) = (model.adapter, model.backbone)
     var details: JSONObject = [
-      "format_version": .integer(version), "method": .string(type(of: adapter.configuration).method),
+      "format_version": .integer(model.head?.normalizesFeatures == true ? version : 2),
+      "method": .string(type(of: adapter.configuration).method),
       "settings": .object(try adapter.configuration.settings()),
       "sites": .array(adapter.sites.map { .string($0.name) }),
       "backbone": ["fingerprint": .string(backbone.fingerprint), "feature_width": .integer(backbone.featureWidth)],
@@ -149,6 +151,7 @@ public enum AdapterFolder {
     if let head = model.head {
       details["head"] = .string(head.name)
       details["classes"] = .array(head.classes.map { .string($0) })
+      if head.normalizesFeatures { details["head_features"] = "normalized" }
     }
     return details
   }
@@ -186,9 +189,13 @@ public enum AdapterFolder {
       configuration, at: sites, of: backbone, generator: Generator(seed: initialSeed ?? 0), initialSeed: initialSeed)
     var model = AdaptedModel(backbone: backbone, adapter: adapter)
     if let classes = details["classes"]?.array?.compactMap(\.string) {
+      let features = details["head_features"]
+      guard features == nil || features == "normalized" else {
+        throw AdapterFolderError.details(source.url.appendingPathComponent(detailsName).path)
+      }
       model.head = try Head(
         details["head"]?.string ?? "classifier", classes: classes, features: backbone.featureWidth,
-        device: backbone.device, generator: Generator(seed: 0))
+        normalizesFeatures: features != nil, device: backbone.device, generator: Generator(seed: 0))
     }
     var groups = adapter.stored.map { FileGroup($0.name, $0) }
     var holdsHead = false
@@ -227,6 +234,12 @@ extension AdaptedModel {
   /// Writes the adapter and the head; a few megabytes. See `AdapterFolder` for the files.
   public func save(to folder: URL, as format: AdapterFormat = .graft) throws {
     try AdapterFolder.save(self, to: folder, as: format)
+  }
+
+  /// Writes them in place of what a process left that ended between saving and saying so.
+  package func saveAgain(to folder: URL) throws {
+    if FileManager.default.fileExists(atPath: folder.path) { try FileManager.default.removeItem(at: folder) }
+    try save(to: folder)
   }
 }
 

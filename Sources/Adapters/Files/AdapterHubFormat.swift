@@ -173,6 +173,9 @@ enum AdapterHubFormat {
       [(configurationName, document([("config", .object(settings)), ("name", .string(name))]))],
       [(weightsName, try groups.tensors())])
     if let head = model.head {
+      guard !head.normalizesFeatures else {
+        throw AdapterFolderError.notWritable(.adapterHub, "it has no classifier by the cosine. Leave the head out.")
+      }
       guard classifying != nil, names.classifierReads(backbone) else {
         throw AdapterFolderError.notWritable(
           .adapterHub, "\(bare) has no classifier there of one layer on these features.")

@@ -80,9 +80,10 @@ struct PEFTModules {
   /// The classifier's module, where the names have one.
   var head: String? { names.module(at: "head") }
 
-  /// Where a head goes, if the library's classifier takes the same features.
+  /// Where a head goes, if the library's classifier takes the same features, as they are.
   func place(for head: Head?) -> String? {
-    guard let head, names.classifierReads(backbone), let width = backbone.sites.first?.inFeatures,
+    guard let head, !head.normalizesFeatures, names.classifierReads(backbone),
+      let width = backbone.sites.first?.inFeatures,
       head.weight.value.shape.last == width * names.classifierInputs
     else { return nil }
     return self.head
