@@ -17,13 +17,13 @@ struct StudyRunner {
     guard let folder = settings.output else { throw ConfigurationError.missing("output", flag: "--output") }
     let output = try OutputFolder(shared: folder, settings: settings.resolved())
     let study = try study(output: output.folder("runs"))
-    let report = try await reportOnly ? study.report() : perform(study)
+    let report = try await reportOnly ? study.report() : console.follow(study)
     let results = output.folder("results")
     try report.write(to: results)
     console.result(report.markdown)
     try console.json(report.json.text(.readable))
     console.note("tables and drawings in \(results.path)")
-    guard report.failures.isEmpty else { throw StudyRunsFailed(failures: report.failures) }
+    guard report.failures.isEmpty else { throw StudyRunsFailed(report.failures) }
   }
 
   private func study(output: URL) throws -> DomainMixtureStudy {
@@ -74,39 +74,6 @@ struct StudyRunner {
     }
   }
 
-  private func perform(_ study: DomainMixtureStudy) async throws -> StudyReport {
-    var (number, count) = (0, 0)
-    var started = ContinuousClock.now
-    for try await event in study {
-      switch event {
-      case .planned(let runs, let done):
-        (number, count) = (done, runs)
-        if done > 0 { console.note("\(done) of \(runs) pieces of work are done already") }
-      case .started(let run):
-        number += 1
-        started = .now
-        console.progress.show(label(run, study, number, count), 0, of: 1)
-      case .progress(let run, let done, let total):
-        console.progress.show(label(run, study, number, count), done, of: total)
-      case .finished(let run):
-        let seconds = (ContinuousClock.now - started) / .seconds(1)
-        console.note("\(label(run, study, number, count)): done in \(Quantity.duration(seconds))")
-      case .failed(let run, let error): console.warn("\(label(run, study, number, count)) failed: \(error)")
-      case .waiting(let runs):
-        console.progress.show("another process is at the rest", max(0, count - runs), of: max(1, count))
-      case .completed(let report): return report
-      }
-    }
-    throw CancellationError()
-  }
-
-  private func label(_ run: StudyRun, _ study: DomainMixtureStudy, _ number: Int, _ count: Int) -> String {
-    let of = run.phase == .similarity ? "" : " \(run.kind), seed \(run.seed)"
-    let what = run.domain.map { ", \(study.domains[$0].name)" } ?? run.part.map { ", part \($0 + 1)" } ?? ""
-    // Another process's work is not counted: the number may fall behind.
-    return "[\(min(number, max(1, count)))/\(count)] \(run.phase.rawValue)\(of)\(what)"
-  }
-
   // MARK: Dry run
 
   /// What would be done, and how long it takes by two steps and a test pass of each kind.
@@ -145,16 +112,5 @@ struct StudyRunner {
       JSONValue.object([
         "runs": .integer(study.runs.count), "mixtures": .integer(estimate.sets), "seconds": .double(estimate.seconds),
       ]).text(.readable))
-  }
-}
-
-/// Some pieces of work were given up.
-struct StudyRunsFailed: Error, CustomStringConvertible {
-  let failures: [StudyReport.Failure]
-
-  var description: String {
-    "\(failures.count) pieces of work failed:\n"
-      + failures.map { "  \($0.run.folderName): \($0.message)" }.joined(separator: "\n")
-      + "\nThe tables are without them. The same call tries them again."
   }
 }

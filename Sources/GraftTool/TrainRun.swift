@@ -63,9 +63,8 @@ struct TrainRun {
   private func finish(_ result: TrainingResult, _ console: Console) async throws {
     try await result.restoreSelected()
     let folder = output.folder(Self.adapterFolder)
-    // Left by the same run, resumed once more after its end.
-    if FileManager.default.fileExists(atPath: folder.path) { try FileManager.default.removeItem(at: folder) }
-    try result.model.save(to: folder)
+    // It is there where the same run is resumed once more after its end.
+    try result.model.saveAgain(to: folder)
     let step = result.selected?.scores.step
     console.result("adapter of step \(step.map(String.init) ?? "last") in \(folder.path)")
     try console.json(

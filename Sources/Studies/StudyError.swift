@@ -13,6 +13,8 @@ public enum StudyError: Error, Equatable, CustomStringConvertible {
   case noEncoder
   case noChange(kind: String, site: String)
   case besideMaps(kind: String, place: String)
+  case noReference(String, network: String)
+  case values(String, [Double], of: String)
   case damaged(file: String, problem: String)
 
   public var description: String {
@@ -43,6 +45,10 @@ public enum StudyError: Error, Equatable, CustomStringConvertible {
       '\(kind)' changes '\(place)' beside the weights of linear maps, so changes of weights are not all of it. Mix its \
       parameters: space: factors.
       """
+    case .noReference(let name, let network):
+      "'\(network)' is not meta-tuned by '\(name)', which its methods are to be compared with. Add it to its methods."
+    case .values(let what, let values, let owner):
+      "The \(what) of '\(owner)' must be one or more, each once, not \(values)."
     case .damaged(let file, let problem):
       "'\(file)' \(problem). Remove its folder; the next call makes it anew."
     }

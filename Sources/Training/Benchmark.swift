@@ -197,11 +197,8 @@ public struct Benchmark: AsyncSequence, Sendable {
       try writer.write(to: folder.appendingPathComponent(TargetLogits.fileName))
     }
     if savesAdapters {
-      let adapter = folder.appendingPathComponent("adapter")
-      // Left by an interruption between here and `done`.
-      if FileManager.default.fileExists(atPath: adapter.path) { try FileManager.default.removeItem(at: adapter) }
       try await result.restoreSelected()
-      try AdapterFolder.save(result.model, to: adapter)
+      try result.model.saveAgain(to: folder.appendingPathComponent("adapter"))
     }
   }
 

@@ -35,10 +35,8 @@ public struct Fold: Sendable, Hashable {
     self.selectsStep = selectsStep
   }
 
-  /// - Parameter source: the only domain to train on; nil for every one but the target.
   public init(
-    of examples: any Examples, target: Int?, source: Int? = nil, trialSeed: Int, holdout: Double = 0.2,
-    selectsStep: Bool = true
+    of examples: any Examples, target: Int?, trialSeed: Int, holdout: Double = 0.2, selectsStep: Bool = true
   ) {
     let parts = examples.ranges.enumerated().map { domain, range in
       let split = DomainSplit(count: range.count, domainIndex: domain, trialSeed: trialSeed, holdout: holdout)
@@ -47,7 +45,7 @@ public struct Fold: Sendable, Hashable {
       }
       return Parts(in: usable(split.in), out: usable(split.out))
     }
-    self.init(target: target, parts: parts, sources: source.map { [$0] }, selectsStep: selectsStep)
+    self.init(target: target, parts: parts, selectsStep: selectsStep)
   }
 
   /// What training draws from, one list for each source.

@@ -167,5 +167,8 @@ import Testing
     #expect(try !Tensor([1, Double.nan]).isAllFinite())
     #expect(try !Tensor([-Double.infinity, 0]).isAllFinite())
     #expect(try Tensor.zeros([0]).isAllFinite())
+    // The sum is infinite, none of the numbers is.
+    #expect(try Tensor([Float.greatestFiniteMagnitude, .greatestFiniteMagnitude]).isAllFinite())
+    #expect(try !Tensor([Float.infinity, -.infinity]).isAllFinite())
   }
 }

@@ -6,6 +6,7 @@ import Synchronization
 final class ProgressDisplay: Sendable {
   private struct State {
     var label: String?
+    var total: Int?
     var started = 0.0
     var first = 0
     var throttle = ProgressThrottle(.off)
@@ -23,16 +24,18 @@ final class ProgressDisplay: Sendable {
     isTerminal = isatty(FileHandle.standardError.fileDescriptor) != 0
   }
 
-  /// Shows how far something is; another label begins anew.
+  /// Shows how far something is; another label or total begins anew.
   func show(
     _ label: String, _ completed: Int, of total: Int?, metrics: [(name: String, value: String)] = []
   ) {
     guard isOn else { return }
     let now = ProcessInfo.processInfo.systemUptime
     state.withLock { state in
-      if state.label != label {
-        finish(&state)
-        state = State(label: label, started: now, first: completed)
+      // Another total under the same label is another part of the work, with a pace of its own.
+      if state.label != label || state.total != total {
+        if state.label != label { finish(&state) }
+        let isShown = state.isShown
+        state = State(label: label, total: total, started: now, first: completed, isShown: isShown)
         state.throttle = ProgressThrottle(
           isTerminal: isTerminal, environment: environment, every: max(1, (total ?? 1_000) / 10))
       }

@@ -2,7 +2,7 @@
 ///
 /// Davari & Belilovsky 2024, "Model Breadcrumbs", arXiv:2312.06795: of `N` numbers by magnitude the top `γN` and the
 /// bottom `N − ρN − γN` go. Where there are not so many, fewer of the top do: `ρN` are always kept.
-public struct Breadcrumbs: MixingRule {
+public struct Breadcrumbs: ElectingRule {
   public static let name = "breadcrumbs"
   public static let summary = "drop the largest and the smallest numbers, then sum or elect signs"
   public static let paper: String? = "arXiv:2312.06795"
@@ -27,14 +27,8 @@ public struct Breadcrumbs: MixingRule {
   }
 
   public func validate(weights: [Double]) throws(MixtureError) {
-    try check(density: density, members: weights.count)
+    try checkDensity(weights: weights)
     try check(gamma, named: "gamma", in: 0...1, members: weights.count)
-    try check(lambda.isFinite, "lambda", lambda, "a finite number")
-    _ = try coefficients(weights)
-  }
-
-  public func coefficients(_ weights: [Double]) throws(MixtureError) -> [Double] {
-    (normalize ? try normalized(weights) : weights).map { $0 * lambda }
   }
 
   public func mix(_ entry: MixingEntry) throws {
@@ -42,11 +36,7 @@ public struct Breadcrumbs: MixingRule {
       Self.thin(
         entry.member(place), density: density[index], gamma: gamma[index], as: entry.conventions)
     }
-    if elect {
-      SignElection(vote: sign, agreement: agreement).mix(entry, normalize: normalize, scale: lambda)
-    } else {
-      entry.sum(try coefficients(entry.weights))
-    }
+    try combine(entry)
   }
 
   /// Zeros the largest and the smallest.

@@ -2,7 +2,7 @@
 ///
 /// Yu et al. 2024, "Language models are super Mario", arXiv:2311.03099:
 /// `θ̄ = θ⁰ + λ Σ wᵢ mᵢ ⊙ τᵢ / ρ` with `mᵢ ~ Bernoulli(ρ)`. A density of 1 drops nothing and draws nothing.
-public struct DARE: MixingRule {
+public struct DARE: ElectingRule {
   public static let name = "dare"
   public static let summary = "random drop and rescale, then sum or elect signs"
   public static let paper: String? = "arXiv:2311.03099"
@@ -24,25 +24,11 @@ public struct DARE: MixingRule {
     self.elect = elect
   }
 
-  public func validate(weights: [Double]) throws(MixtureError) {
-    try check(density: density, members: weights.count)
-    try check(lambda.isFinite, "lambda", lambda, "a finite number")
-    _ = try coefficients(weights)
-  }
-
-  public func coefficients(_ weights: [Double]) throws(MixtureError) -> [Double] {
-    (normalize ? try normalized(weights) : weights).map { $0 * lambda }
-  }
-
   public func mix(_ entry: MixingEntry) throws {
     for (place, index) in entry.members.enumerated() where density[index] < 1 {
       let density = density[index]
       try entry.drop(place, rescaling: rescale) { _ in density }
     }
-    if elect {
-      SignElection(vote: sign, agreement: agreement).mix(entry, normalize: normalize, scale: lambda)
-    } else {
-      entry.sum(try coefficients(entry.weights))
-    }
+    try combine(entry)
   }
 }

@@ -3,7 +3,7 @@
 /// Deep et al. 2024, "DELLA-Merging", arXiv:2406.11617: within a row of `n` numbers that of rank `r = 0 ... n − 1` by
 /// magnitude is kept with probability `ρ − ε + 2ε · r/(n − 1)`, and divided by it. Of equal magnitudes the first ranks
 /// highest; in a row of one number it is kept with probability `ρ`.
-public struct DELLA: MixingRule {
+public struct DELLA: ElectingRule {
   public static let name = "della"
   public static let summary = "random drop by rank of magnitude and rescale, then elect signs or sum"
   public static let paper: String? = "arXiv:2406.11617"
@@ -30,7 +30,7 @@ public struct DELLA: MixingRule {
   }
 
   public func validate(weights: [Double]) throws(MixtureError) {
-    try check(density: density, members: weights.count)
+    try checkDensity(weights: weights)
     try check(epsilon, named: "epsilon", in: 0...0.5, members: weights.count)
     for member in weights.indices where density[member] < 1 {
       let (density, epsilon) = (density[member], epsilon[member])
@@ -39,12 +39,6 @@ public struct DELLA: MixingRule {
         "so small that density ± epsilon is in 0 to 1"
       )
     }
-    try check(lambda.isFinite, "lambda", lambda, "a finite number")
-    _ = try coefficients(weights)
-  }
-
-  public func coefficients(_ weights: [Double]) throws(MixtureError) -> [Double] {
-    (normalize ? try normalized(weights) : weights).map { $0 * lambda }
   }
 
   public func mix(_ entry: MixingEntry) throws {
@@ -53,11 +47,7 @@ public struct DELLA: MixingRule {
         of: entry.member(place), rows: entry.rows, density: density[index], epsilon: epsilon[index])
       try entry.drop(place, rescaling: rescale) { probabilities[$0] }
     }
-    if elect {
-      SignElection(vote: sign, agreement: agreement).mix(entry, normalize: normalize, scale: lambda)
-    } else {
-      entry.sum(try coefficients(entry.weights))
-    }
+    try combine(entry)
   }
 
   /// The probability with which each number is kept.

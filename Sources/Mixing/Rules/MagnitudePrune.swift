@@ -1,5 +1,5 @@
 /// Trim each member to its largest numbers, then sum: `θ̄ = θ⁰ + λ Σ wᵢ top_ρ(τᵢ)`. PEFT's `magnitude_prune`.
-public struct MagnitudePrune: MixingRule {
+public struct MagnitudePrune: DensityRule {
   public static let name = "magnitude_prune"
   public static let summary = "the weighted sum of the largest differences of each member"
   public static let paper: String? = nil
@@ -11,16 +11,6 @@ public struct MagnitudePrune: MixingRule {
 
   public init() {}
   public init(density: MemberValues) { self.density = density }
-
-  public func validate(weights: [Double]) throws(MixtureError) {
-    try check(density: density, members: weights.count)
-    try check(lambda.isFinite, "lambda", lambda, "a finite number")
-    _ = try coefficients(weights)
-  }
-
-  public func coefficients(_ weights: [Double]) throws(MixtureError) -> [Double] {
-    (normalize ? try normalized(weights) : weights).map { $0 * lambda }
-  }
 
   public func mix(_ entry: MixingEntry) throws {
     entry.trim(to: density)

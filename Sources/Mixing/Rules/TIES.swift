@@ -3,7 +3,7 @@
 /// Yadav et al. 2023, "TIES-Merging", arXiv:2306.01708: `θ̄ = θ⁰ + λ · mean{ top_ρ(τᵢ) : sign = γ }`, with
 /// `γ = sign Σ top_ρ(τᵢ)`. The authors' code trims over all tensors together, PEFT and MergeKit tensor by tensor; of equal
 /// magnitudes the first are kept, where the authors' code keeps them all.
-public struct TIES: MixingRule {
+public struct TIES: DensityRule {
   public static let name = "ties"
   public static let summary = "trim, elect signs, mean of what agrees"
   public static let paper: String? = "arXiv:2306.01708"
@@ -38,17 +38,7 @@ public struct TIES: MixingRule {
 
   public var globalDensity: MemberValues? { scope == .global ? density : nil }
 
-  public func validate(weights: [Double]) throws(MixtureError) {
-    try check(density: density, members: weights.count)
-    try check(lambda.isFinite, "lambda", lambda, "a finite number")
-    _ = try coefficients(weights)
-  }
-
-  /// Of what has no vote, as biases: the mean or the sum, as with the matrices.
-  public func coefficients(_ weights: [Double]) throws(MixtureError) -> [Double] {
-    (normalize ? try normalized(weights) : weights).map { $0 * lambda }
-  }
-
+  /// Of what has no vote, as biases, the coefficients of the rule count: the mean or the sum, as with the matrices.
   public func mix(_ entry: MixingEntry) {
     entry.trim(to: density)
     SignElection(vote: sign, agreement: agreement).mix(entry, normalize: normalize, scale: lambda)

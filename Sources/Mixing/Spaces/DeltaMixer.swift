@@ -67,7 +67,8 @@ struct DeltaMixer {
     return (rule, weights)
   }
 
-  private func concurrently(_ body: (Int) throws -> Mixed) throws -> [Mixed] {
+  /// What `body` makes of each site that it makes something of, in their order.
+  private func concurrently(_ body: (Int) throws -> Mixed?) throws -> [Mixed] {
     let results = Mutex<[Mixed?]>(Array(repeating: nil, count: changes.sites.count))
     try EntryMixer.concurrently(changes.sites.count) { index in
       let mixed = try withoutGradients { try body(index) }
@@ -81,15 +82,8 @@ struct DeltaMixer {
   /// nil where a member's change has no low-rank form and the mixture is dense anyway.
   private func sums(_ rules: [(rule: any MixingRule, weights: [Double])]) throws -> [Mixed]? {
     guard mix.form != .dense else { return nil }
-    let results = Mutex<[Mixed?]>(Array(repeating: nil, count: changes.sites.count))
-    try EntryMixer.concurrently(changes.sites.count) { index in
-      let (rule, weights) = rules[index]
-      let mixed = try withoutGradients { try sum(at: changes.sites[index], rule, weights) }
-      results.withLock { $0[index] = mixed }
-    }
-    let all = results.withLock { $0 }
-    let mixed = all.compactMap { $0 }
-    return mixed.count == all.count ? mixed : nil
+    let mixed = try concurrently { try sum(at: changes.sites[$0], rules[$0].rule, rules[$0].weights) }
+    return mixed.count == changes.sites.count ? mixed : nil
   }
 
   private func sum(at site: Site, _ rule: any MixingRule, _ weights: [Double]) throws -> Mixed? {

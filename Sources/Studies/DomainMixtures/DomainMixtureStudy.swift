@@ -112,71 +112,10 @@ public struct DomainMixtureStudy: AsyncSequence, Sendable {
 
   // MARK: The work
 
-  private enum Outcome {
-    case done, elsewhere
-    case failed(any Error)
-  }
-
   private func run(_ send: @escaping @Sendable (StudyEvent) -> Void) async throws {
-    try RunFolder(at: output).create()
-    var done = Set(runs.filter { folder(of: $0).state == .done })
-    send(.planned(runs: runs.count, done: done.count))
     let tests = try await TestBatches(of: domains, size: configuration.batch)
-    var failures: [StudyReport.Failure] = []
-    while true {
-      let failed = Set(failures.map(\.run))
-      var others = 0
-      var hasWorked = false
-      for run in runs where !done.contains(run) && !failed.contains(run) {
-        let needed = runs.filter { run.needs($0) && !done.contains($0) }
-        if !needed.isEmpty {
-          others += needed.contains(where: failed.contains) ? 0 : 1
-          continue
-        }
-        switch try await take(run, tests, send) {
-        case .done: done.insert(run)
-        case .failed(let error): failures.append(.init(run: run, message: "\(error)"))
-        case .elsewhere:
-          others += 1
-          continue
-        }
-        // What has become possible comes first.
-        hasWorked = true
-        break
-      }
-      if hasWorked { continue }
-      guard others > 0 else { break }
-      send(.waiting(runs: others))
-      try await Task.sleep(for: .seconds(2))
-      done.formUnion(runs.filter { folder(of: $0).state == .done })
-    }
+    let failures = try await work.perform(send) { run, progress in try await perform(run, tests, progress) }
     send(.completed(try StudyReport(of: self, failures: failures)))
-  }
-
-  /// Does a run unless it is done or another process is at it.
-  private func take(
-    _ run: StudyRun, _ tests: TestBatches, _ send: @escaping @Sendable (StudyEvent) -> Void
-  ) async throws -> Outcome {
-    try Task.checkCancellation()
-    let folder = folder(of: run)
-    guard folder.state != .done else { return .done }
-    try folder.create()
-    let lock: FileLock
-    do { lock = try FileLock(folder: folder.url) } catch is FileLockError { return .elsewhere }
-    defer { lock.release() }
-    // It may have been finished between the look and the lock.
-    guard folder.state != .done else { return .done }
-    send(.started(run))
-    do {
-      try await perform(run, tests) { done, count in send(.progress(run, done: done, of: count)) }
-      send(.finished(run))
-      return .done
-    } catch let error as CancellationError {
-      throw error
-    } catch {
-      send(.failed(run, error))
-      return .failed(error)
-    }
   }
 
   private func perform(
@@ -191,9 +130,9 @@ public struct DomainMixtureStudy: AsyncSequence, Sendable {
     }
   }
 
-  public func folder(of run: StudyRun) -> RunFolder {
-    RunFolder(at: output.appendingPathComponent(run.folderName, isDirectory: true))
-  }
+  private var work: SharedWork<StudyRun> { SharedWork(output: output, runs: runs) }
+
+  public func folder(of run: StudyRun) -> RunFolder { work.folder(of: run) }
 
   /// Test examples of each domain.
   var testCounts: [Int] { domains.map(\.test.count) }
@@ -220,9 +159,7 @@ public struct DomainMixtureStudy: AsyncSequence, Sendable {
       if case .step(let report) = event { progress(report.step, own.steps) }
     }
     let adapter = folder(of: run).url.appendingPathComponent(Self.adapterFolder, isDirectory: true)
-    // Left by a process that ended between saving and marking.
-    if FileManager.default.fileExists(atPath: adapter.path) { try FileManager.default.removeItem(at: adapter) }
-    try result.model.save(to: adapter)
+    try result.model.saveAgain(to: adapter)
     try recorded.markDone()
   }
 
@@ -245,24 +182,13 @@ public struct DomainMixtureStudy: AsyncSequence, Sendable {
       let texts = StudyDomain.draw(
         configuration.similarityExamples, of: domain.training, labels: domain.examples.labels, seed: 0)
       let batches = try await TestBatches.batches(domain.examples, at: texts, size: configuration.batch)
-      features.append(try await Compute.run { try frozenFeatures(batches) })
+      features.append(try await Compute.run { try backbone.frozenFeatures(batches) })
     }
     let similarities = try features.map { one in
       try features.map { try SentenceSimilarity.meanCosine(one, $0) }
     }
     try RecordFile(in: folder(of: run).url).write([SimilarityRecord(similarities: similarities)])
     try folder(of: run).markDone()
-  }
-
-  @Compute
-  private func frozenFeatures(_ batches: [Batch]) throws -> Tensor {
-    try withoutGradients {
-      try .concatenated(
-        batches.map { batch in
-          try Task.checkCancellation()
-          return try backbone.features(batch.inputs.to(backbone.device)).to(.float32).to(.cpu)
-        })
-    }
   }
 }
 
@@ -273,14 +199,5 @@ extension StudyConfiguration {
     own.learningRate = kind.method.learningRate ?? recipe.learningRate
     own.seed = seed
     return own
-  }
-}
-
-extension StudyRun {
-  /// Whether another run's result is needed for this one.
-  func needs(_ other: StudyRun) -> Bool {
-    guard phase != .training, phase != .similarity else { return false }
-    if phase == .orders, other.phase == .similarity { return true }
-    return other.phase == .training && other.kind == kind && other.seed == seed
   }
 }

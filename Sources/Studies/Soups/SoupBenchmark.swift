@@ -88,8 +88,7 @@ public struct SoupBenchmark: Sendable {
       configuration: recipe, examples: examples, fold: fold)
     let model = try method.model(on: benchmark.backbone, classes: examples.classes, seed: recipe.seed)
     let result = try await recorded.perform(model, store: benchmark.store) { _ in }
-    if FileManager.default.fileExists(atPath: adapter.path) { try FileManager.default.removeItem(at: adapter) }
-    try result.model.save(to: adapter)
+    try result.model.saveAgain(to: adapter)
     try recorded.markDone()
     return result.model
   }
@@ -108,7 +107,7 @@ public struct SoupBenchmark: Sendable {
       let drawn = selectionTexts(of: parts, isTarget: domain == run.target)
       let batches = try await TestBatches.batches(
         benchmark.examples, at: drawn, size: benchmark.configuration.evaluationBatch)
-      texts.append(try await Self.features(batches, of: benchmark.backbone))
+      texts.append(try await Compute.run { try benchmark.backbone.frozenFeatures(batches) })
     }
     let domains = sources.map { (benchmark.examples.domains[$0], texts[$0]) }
     // What each member says by itself, where a rule wants it.
@@ -176,15 +175,9 @@ public struct SoupBenchmark: Sendable {
   static func mixed(_ members: [AdaptedModel], _ weights: [Double]) throws -> AdaptedModel {
     let model = members[0]
     let vectors = try members.map { try AdapterVector($0.adapter) }
-    for vector in vectors { try vector.layout.check(against: vectors[0].layout) }
-    var sum = [Double](repeating: 0, count: vectors[0].layout.count)
-    for (vector, weight) in zip(vectors, weights) where weight != 0 {
-      for place in sum.indices { sum[place] += weight * Double(vector.values[place]) }
-    }
     let backbone = model.backbone
-    let carrier = try Adapter(
-      model.adapter.configuration, at: model.adapter.sites, of: backbone, generator: Generator(seed: 0))
-    try AdapterVector(vectors[0].layout, sum.map(Float.init)).load(into: carrier)
+    let carrier = try Adapter(unseeded: model.adapter.configuration, at: model.adapter.sites, of: backbone)
+    try Weighted(normalize: false).mix(vectors, weights: weights).load(into: carrier)
     guard let first = model.head else { throw ModelError.noHead }
     let head = try Head(
       first.name, classes: first.classes, features: backbone.featureWidth, device: backbone.device,
@@ -198,16 +191,5 @@ public struct SoupBenchmark: Sendable {
       try parameter.load(mean.to(parameter.value.dtype))
     }
     return AdaptedModel(backbone: backbone, adapter: carrier, head: head)
-  }
-
-  @Compute
-  private static func features(_ batches: [Batch], of backbone: any Backbone) throws -> Tensor {
-    try withoutGradients {
-      try .concatenated(
-        batches.map { batch in
-          try Task.checkCancellation()
-          return try backbone.features(batch.inputs.to(backbone.device)).to(.float32).to(.cpu)
-        })
-    }
   }
 }

@@ -4,10 +4,7 @@ import Reports
 
 /// What a study found: means over everything but seeds, with standard errors over seeds.
 public struct StudyReport: Sendable {
-  public struct Failure: Sendable {
-    public let run: StudyRun
-    public let message: String
-  }
+  public typealias Failure = StudyFailure<StudyRun>
 
   /// A mean over seeds. The standard error is that of the sample of seeds, `s/√n`; nil for one seed.
   public struct Estimate: Hashable, Sendable {

@@ -51,7 +51,7 @@ public struct StudyEstimate: Sendable {
       let models = try study.domains.map { domain in
         try kind.method.model(on: study.backbone, classes: domain.examples.classes, seed: configuration.seeds[0])
       }
-      let evaluator = await MixtureEvaluator(
+      let evaluator = MixtureEvaluator(
         backbone: study.backbone, members: try StudyMembers(models, kind: kind), tests: tests,
         precision: configuration.precision)
       let seconds = try await Compute.run { try evaluator.timed(study.domains.count) }

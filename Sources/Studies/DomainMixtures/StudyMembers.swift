@@ -32,7 +32,7 @@ struct StudyMembers: Sendable {
     case .peftFactors, .outputs:
       throw StudyError.range(setting: "space", value: kind.space.rawValue, allowed: "factors or delta")
     case .delta:
-      let carrier = try Adapter(DeltaTuning(), at: first.sites, of: backbone, generator: Generator(seed: 0))
+      let carrier = try Adapter(unseeded: DeltaTuning(), at: first.sites, of: backbone)
       self.carrier = carrier
       vectors = try models.map { try Self.changes(of: $0.adapter, on: backbone, in: AdapterLayout(carrier), kind) }
       initial = try Self.changes(of: start, on: backbone, in: AdapterLayout(carrier), kind)

@@ -3,7 +3,7 @@ import Foundation
 import Reports
 
 /// One piece of a study's work, done by one process and recorded in a folder of its own.
-public struct StudyRun: Sendable, Hashable {
+public struct StudyRun: SharedRun {
   public enum Phase: String, Sendable, Hashable, CaseIterable {
     /// A domain's adapter and classifier.
     case training
@@ -23,6 +23,8 @@ public struct StudyRun: Sendable, Hashable {
   public let seed: UInt64
   /// Index of the domain that is trained on.
   public let domain: Int?
+  /// Its name.
+  public let domainName: String?
   /// Which part of the mixtures, counted from 0.
   public let part: Int?
   /// What else decides its numbers is hashed into this name: with other settings it is another run.
@@ -37,6 +39,7 @@ public struct StudyRun: Sendable, Hashable {
     self.kind = kind
     self.seed = seed
     self.domain = domain
+    self.domainName = domainName
     self.part = part
     var others = others
     others["task"] = .string("study")
@@ -57,18 +60,21 @@ public struct StudyRun: Sendable, Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(folderName) }
 }
 
-/// What a study reports as it goes.
-public enum StudyEvent: Sendable {
-  /// Before the first run: how many there are, and how many were done before.
-  case planned(runs: Int, done: Int)
-  case started(StudyRun)
-  /// So much of the run's work is done: optimizer steps, mixtures.
-  case progress(StudyRun, done: Int, of: Int)
-  case finished(StudyRun)
-  /// The run was given up, and what needs its result with it; the others go on.
-  case failed(StudyRun, any Error)
-  /// The rest is being done by other processes: what is done is looked at again every few seconds.
-  case waiting(runs: Int)
-  /// Once, last.
-  case completed(StudyReport)
+extension StudyRun {
+  /// Whether another run's result is needed for this one.
+  public func needs(_ other: StudyRun) -> Bool {
+    guard phase != .training, phase != .similarity else { return false }
+    if phase == .orders, other.phase == .similarity { return true }
+    return other.phase == .training && other.kind == kind && other.seed == seed
+  }
 }
+
+extension StudyRun: CustomStringConvertible {
+  /// `mixtures LoRA, seed 0, part 2`
+  public var description: String {
+    let of = phase == .similarity ? "" : " \(kind), seed \(seed)"
+    return "\(phase.rawValue)\(of)" + (domainName.map { ", \($0)" } ?? part.map { ", part \($0 + 1)" } ?? "")
+  }
+}
+
+public typealias StudyEvent = StudyProgress<StudyRun, StudyReport>
