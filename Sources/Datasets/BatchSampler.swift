@@ -38,6 +38,8 @@ enum RandomStream {
   static let split: UInt64 = 3
   static let order: UInt64 = 4
   static let subset: UInt64 = 5
+  static let episodes: UInt64 = 6
+  static let classSplit: UInt64 = 7
 }
 
 public enum BatchSamplerError: Error, Equatable, Sendable, CustomStringConvertible {
