@@ -51,10 +51,11 @@ lint: ## Check formatting and style of the Swift sources and the scripts
 format: ## Format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
-bench: setup ## Measure against the Python peers (PYTHON has the packages of Benchmarks/peers/requirements.txt)
+bench: setup ## Measure against the Python peers, and meta-tuning against itself (PYTHON has the packages of Benchmarks/peers/requirements.txt)
 	for benchmark in StepBenchmark MethodsBenchmark TextStepBenchmark RecombinationBenchmark MixingBenchmark; do \
 	  $(SWIFT) run -c release --package-path Benchmarks $(SWIFTFLAGS) $$benchmark --python $(PYTHON) || exit 1; \
 	done
+	$(SWIFT) run -c release --package-path Benchmarks $(SWIFTFLAGS) MetaStepBenchmark
 
 clean: ## Remove what was built in the checkout; the cache stays
 	rm -rf .build Benchmarks/.build Examples/Labels/.build

@@ -53,7 +53,7 @@ let package = Package(
       ]),
     .target(name: "Tensors", dependencies: ["CTorch"], swiftSettings: swiftSettings),
     .target(name: "Formats", dependencies: [crypto], swiftSettings: swiftSettings),
-    .target(name: "Tokenizers", dependencies: ["Formats", crypto], swiftSettings: swiftSettings),
+    .target(name: "Tokenizers", dependencies: ["Formats"], swiftSettings: swiftSettings),
     .target(name: "Reports", dependencies: ["Formats", crypto], swiftSettings: swiftSettings),
     .target(name: "Datasets", dependencies: ["CImageCodecs", "Formats", crypto], swiftSettings: swiftSettings),
     .target(name: "NeuralNetworks", dependencies: ["Tensors", "Formats", crypto], swiftSettings: swiftSettings),
@@ -68,16 +68,20 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .target(
+      name: "MetaTuning",
+      dependencies: ["Training", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Reports"],
+      swiftSettings: swiftSettings),
+    .target(
       name: "Studies",
       dependencies: [
-        "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers", "Reports",
+        "MetaTuning", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers", "Reports",
       ],
       swiftSettings: swiftSettings),
     .target(
       name: "Graft",
       dependencies: [
-        "Tensors", "Formats", "Tokenizers", "NeuralNetworks", "Adapters", "Mixing", "Datasets", "Training", "Studies",
-        "Reports",
+        "Tensors", "Formats", "Tokenizers", "NeuralNetworks", "Adapters", "Mixing", "Datasets", "Training",
+        "MetaTuning", "Studies", "Reports",
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
@@ -113,9 +117,13 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .testTarget(
+      name: "MetaTuningTests",
+      dependencies: ["MetaTuning", "Training", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Reports"],
+      swiftSettings: swiftSettings),
+    .testTarget(
       name: "StudiesTests",
       dependencies: [
-        "Studies", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers",
+        "Studies", "MetaTuning", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers",
         "Reports",
       ],
       swiftSettings: swiftSettings),

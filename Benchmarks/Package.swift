@@ -20,6 +20,7 @@ let package = Package(
     .executableTarget(name: "RecombinationBenchmark", dependencies: ["Peers", graft, arguments]),
     .executableTarget(name: "TokenizerBenchmark", dependencies: ["Peers", graft, arguments]),
     .executableTarget(name: "MixingBenchmark", dependencies: ["Peers", graft, arguments]),
+    .executableTarget(name: "MetaStepBenchmark", dependencies: ["Peers", graft, arguments]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -2,6 +2,7 @@
 @_exported import Adapters
 @_exported import Datasets
 @_exported import Formats
+@_exported import MetaTuning
 @_exported import Mixing
 @_exported import NeuralNetworks
 @_exported import Reports

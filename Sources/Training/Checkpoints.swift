@@ -47,7 +47,7 @@ public struct Checkpoints: Sendable {
   /// Makes the folder, and keeps a second run out of it.
   ///
   /// - Throws: `FileLockError` if another run is at work there, with its process; `FileError`.
-  func lock() throws -> FileLock {
+  package func lock() throws -> FileLock {
     try RunFolder(at: folder).create()
     return try FileLock(folder: folder)
   }
@@ -57,13 +57,7 @@ public struct Checkpoints: Sendable {
   /// - Throws: `FileError`, `SafetensorsError`; every checkpoint there was is then still there.
   @Compute
   func save(_ state: TrainingState, of model: AdaptedModel, identity: RunIdentity) throws -> URL {
-    let url = url(of: state.step)
-    guard !steps().contains(state.step) else { return url }
-    try AtomicFolder.removeLeftovers(in: folder)
-    // Nothing of ours: a checkpoint takes its name only once its manifest is inside. A copy cut short, for example.
-    if FileManager.default.fileExists(atPath: url.path) { try FileManager.default.removeItem(at: url) }
-    let fingerprint = try Manifest.fingerprint(of: identity.json)
-    try AtomicFolder.write(to: url) { temporary in
+    try write(step: state.step, settings: identity.json) { temporary in
       func write(_ name: String, _ tensors: [(name: String, tensor: Tensor)]) throws {
         var writer = SafetensorsWriter()
         for (name, tensor) in tensors { try writer.add(name, tensor) }
@@ -84,9 +78,26 @@ public struct Checkpoints: Sendable {
         lossCount: state.lossCount)
       let run: JSONValue = ["progress": try JSONValue(encoding: progress), "settings": identity.json]
       try AtomicFile.write(try run.text(.readable) + "\n", to: temporary.appendingPathComponent("run.json"))
-      try Manifest(describing: temporary, step: state.step, configuration: fingerprint).write(in: temporary)
     }
-    for old in steps().dropLast(kept) where old < state.step { try remove(old) }
+  }
+
+  /// Writes the checkpoint of a step with the files that `body` puts into a folder, then removes the oldest beyond those kept. One
+  /// that is there already stays as it is.
+  ///
+  /// - Parameter settings: of the run; the manifest holds their digest.
+  /// - Throws: `FileError`, what `body` throws; every checkpoint there was is then still there.
+  package func write(step: Int, settings: JSONValue, _ body: (URL) throws -> Void) throws -> URL {
+    let url = url(of: step)
+    guard !steps().contains(step) else { return url }
+    try AtomicFolder.removeLeftovers(in: folder)
+    // Nothing of ours: a checkpoint takes its name only once its manifest is inside. A copy cut short, for example.
+    if FileManager.default.fileExists(atPath: url.path) { try FileManager.default.removeItem(at: url) }
+    let fingerprint = try Manifest.fingerprint(of: settings)
+    try AtomicFolder.write(to: url) { temporary in
+      try body(temporary)
+      try Manifest(describing: temporary, step: step, configuration: fingerprint).write(in: temporary)
+    }
+    for old in steps().dropLast(kept) where old < step { try remove(old) }
     return url
   }
 

@@ -4,8 +4,8 @@ import Foundation
 import NeuralNetworks
 
 /// Everything that decides the numbers of a run, by name: what a checkpoint must agree with to be resumed.
-struct RunIdentity: Equatable, Sendable {
-  let settings: [String: JSONValue]
+package struct RunIdentity: Equatable, Sendable {
+  package let settings: [String: JSONValue]
 
   /// Settings of the configuration that change no number.
   private static let harmless: Set<String> = [
@@ -27,21 +27,21 @@ struct RunIdentity: Equatable, Sendable {
     self.settings = settings
   }
 
-  init(settings: [String: JSONValue]) { self.settings = settings }
+  package init(settings: [String: JSONValue]) { self.settings = settings }
 
-  init(json: JSONValue) {
+  package init(json: JSONValue) {
     settings = Dictionary(
       json.object?.members.map { ($0.key, $0.value) } ?? [], uniquingKeysWith: { first, _ in first })
   }
 
-  var json: JSONValue {
+  package var json: JSONValue {
     var object = JSONObject()
     for (key, value) in settings.sorted(by: { $0.key < $1.key }) { object[key] = value }
     return .object(object)
   }
 
   /// `learning_rate: 0.001 then, 0.01 now`, one for each setting that differs.
-  func differences(from earlier: RunIdentity) -> [String] {
+  package func differences(from earlier: RunIdentity) -> [String] {
     Set(settings.keys).union(earlier.settings.keys).sorted().compactMap { key in
       let (now, then) = (settings[key], earlier.settings[key])
       // A setting that is off is as good as one that an earlier version did not have.
@@ -58,7 +58,7 @@ struct RunIdentity: Equatable, Sendable {
 
 extension JSONValue {
   /// A value as JSON, by its own coding.
-  init(encoding value: some Encodable) throws {
+  package init(encoding value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")

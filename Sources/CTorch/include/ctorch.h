@@ -185,6 +185,48 @@ CTStatus ct_grouped_backward(CTTensor gradient, CTTensor input, CTTensor values,
                              CTTensor scales /* may be NULL */, CTTensor inputGradient /* may be NULL */,
                              CTTensor *valuesGradient, CTTensor *biasGradient, CTFailure *failure);
 
+// ---- masked offsets: experts.cpp ------------------------------------------------------------------------------------
+// Experts that each let through a part of one offset: θ = base + scale · (Σ_m α_m z_m) · δ, with the gates of their logits
+// `a` [M, …], z = clamp(1.2 σ(1.5 a) − 0.1, 0, 1). Where `logits` is NULL, there is one expert and its gates are all 1. Gates
+// are computed from the logits each time they are needed. No sum depends on the number of threads.
+
+// What a step's tasks say of one tensor: the loss is the mean of theirs.
+typedef struct CTExpertTasks {
+  const CTTensor *gradients;  // ∂L_t/∂θ_t, one for each task
+  int count;
+  const double *mixing;       // α, [tasks, experts]
+  const double *constraint;   // what P(z ≠ 0)'s derivative is multiplied by, [experts]; NULL: the logits do not train
+  double scale;
+} CTExpertTasks;
+
+typedef struct CTExpertStep {
+  double offsetRate, momentum, decay;  // of δ
+  double logitRate;                    // of a, the clipping of its gradient included
+  double limit;                        // a stays in −limit … limit
+} CTExpertStep;
+
+// Writes θ to `merged`. `evaluation` asks for the other gates, clamp(1.2 σ(a) − 0.1, 0, 1).
+CTStatus ct_experts_merge(CTTensor merged, CTTensor base, CTTensor offset, CTTensor logits /* may be NULL */,
+                          const double *mixing, int experts, double scale, bool evaluation, CTFailure *failure);
+// Adds ∂L_t/∂α to `mixing` [tasks, experts] and ‖∂L/∂a‖² to `squares`; writes ∂L/∂δ and ∂L/∂a where they are wanted.
+CTStatus ct_experts_backward(CTTensor offset, CTTensor logits /* may be NULL */, CTExpertTasks tasks, int experts,
+                             double *mixing, double *squares, CTTensor offsetGradient /* may be NULL */,
+                             CTTensor logitsGradient /* may be NULL */, CTFailure *failure);
+// One step of gradient descent of a and one with momentum of δ, from the gradients of `ct_experts_backward`. What
+// `ct_experts_counts` says of the new logits is added to `counts`, unless it is NULL.
+CTStatus ct_experts_step_(CTTensor offset, CTTensor momentum, CTTensor logits /* may be NULL */, CTExpertTasks tasks,
+                          int experts, CTExpertStep step, int64_t *counts, CTFailure *failure);
+// Adds to `counts` [experts, 3] how many gates are 0, are 1, and are 0 though the other gates are not; to `open` [experts]
+// the sum of P(z ≠ 0), unless it is NULL.
+CTStatus ct_experts_counts(CTTensor logits, int64_t *counts, double *open, CTFailure *failure);
+// Gates rounded to bits, `bits` uint8 [entries, ⌈M / 8⌉], the lowest of the first byte the first expert's, and δ where a bit is
+// set, in order. Adds to `rounded` how many gates were neither 0 nor 1.
+CTStatus ct_experts_pack(CTTensor offset, CTTensor logits, CTTensor *bits, CTTensor *values, int64_t *rounded,
+                         CTFailure *failure);
+// `ct_experts_merge` of what was packed: the same numbers bit for bit where no gate was rounded.
+CTStatus ct_experts_merge_packed(CTTensor merged, CTTensor base, CTTensor bits, CTTensor values, const double *mixing,
+                                 int experts, double scale, CTFailure *failure);
+
 // ---- random numbers: random.cpp ------------------------------------------------------------------------------------
 CTStatus ct_generator_new(uint64_t seed, CTGenerator *out, CTFailure *failure);
 void ct_generator_release(CTGenerator generator);
