@@ -33,7 +33,7 @@ struct GraftTool: AsyncParsableCommand {
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, BenchmarkCommand.self, TasksCommand.self, StudyCommand.self,
       PredictCommand.self, InspectCommand.self, ChooseCommand.self, PruneCommand.self, MixCommand.self,
-      MergeCommand.self, ConvertCommand.self, MethodsCommand.self,
+      MergeCommand.self, ConvertCommand.self, MetaCommand.self, MethodsCommand.self,
     ])
 
   static func main() async {

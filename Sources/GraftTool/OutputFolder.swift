@@ -98,8 +98,10 @@ struct OutputFolder: Sendable {
   func file(_ name: String) -> URL { url.appendingPathComponent(name) }
   func folder(_ name: String) -> URL { url.appendingPathComponent(name, isDirectory: true) }
 
-  func write(settings: JSONObject) throws {
-    let text = "# What this run was started with. 'graft train --resume --output THIS-FOLDER' reads it.\n"
+  /// - Parameter command: what goes on with the run when it is told to resume; nil where another start alone does.
+  func write(settings: JSONObject, resumedBy command: String? = nil) throws {
+    let reader = command.map { " '\($0) --resume --output THIS-FOLDER' reads it." } ?? ""
+    let text = "# What this run was started with.\(reader)\n"
     try AtomicFile.write(text + JSONValue.object(settings).yaml(), to: file(Self.settingsName))
   }
 }

@@ -35,16 +35,18 @@ struct TrainedAdapter: Sendable {
     guard isAdapter(given) || isAdapter(inside) else { throw Problem.missing(given.path) }
     folder = isAdapter(given) ? given : inside
     var section = Section()
-    // A run keeps its settings beside the adapter; a benchmark, two folders above that of the run.
-    var parent = folder
+    // A merge keeps its settings with the classifier; a run, beside the adapter; a benchmark, two folders above that of
+    // the run.
+    var place = folder
     var isOfRun = false
-    for depth in 0..<3 {
-      parent.deleteLastPathComponent()
-      let settings = parent.appendingPathComponent(OutputFolder.settingsName)
-      guard FileManager.default.fileExists(atPath: settings.path) else { continue }
-      try section.add(YAMLFile(contentsOf: settings), known: TrainSettings.keys + BenchmarkSettings.keys)
-      isOfRun = depth == 0
-      break
+    for height in 0...3 {
+      let settings = place.appendingPathComponent(OutputFolder.settingsName)
+      if FileManager.default.fileExists(atPath: settings.path) {
+        try section.add(YAMLFile(contentsOf: settings), known: TrainSettings.keys + BenchmarkSettings.keys)
+        isOfRun = height == 1
+        break
+      }
+      place.deleteLastPathComponent()
     }
     self.isOfRun = isOfRun
     if let config = options.config {
@@ -62,6 +64,21 @@ struct TrainedAdapter: Sendable {
   }
 
   func texts() throws -> TextSettings { try TextSettings(section) }
+
+  /// What a merged network's classifier is used with: of the inputs, what a run's settings or a flag say.
+  ///
+  /// - Parameter network: the merged one's settings.
+  func settings(with network: BackboneSettings, isOfTexts: Bool) throws -> JSONObject {
+    var object = network.resolved
+    if isOfTexts {
+      for (key, value) in try texts().resolved.members { object[key] = value }
+    } else {
+      let recipe = try section.trainingConfiguration()
+      object["image_size"] = section.has("image_size") ? .integer(recipe.imageSize) : nil
+      object["normalization"] = try recipe.normalization.map { try JSONValue(of: $0) }
+    }
+    return object
+  }
 
   var namesModel: Bool { section.has("model") }
   var namesData: Bool { section.has("data") }

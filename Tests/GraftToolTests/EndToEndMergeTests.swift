@@ -48,11 +48,15 @@ import Testing
 
     let image = fixture.data.appendingPathComponent("photo/red/0.png").path
     let adapted = try fixture.run("predict", fixture.output.path, image, "--quiet")
-    let alone = try fixture.run(
-      "predict", path(fixture, "merged/head"), "--model", path(fixture, "merged"), "--image-size", "16", image,
-      "--quiet")
+    let alone = try fixture.run("predict", path(fixture, "merged/head"), image, "--quiet")
     #expect(alone.status == 0, "\(alone.errors)")
     #expect(alone.output == adapted.output && adapted.output.hasPrefix("\(image)\tred\t"))
+    // The merged network may have been moved, and is named then.
+    let named = try fixture.run(
+      "predict", path(fixture, "merged/head"), "--model", path(fixture, "merged"), image, "--quiet")
+    #expect(named.output == adapted.output)
+    let evaluated = try fixture.run("eval", path(fixture, "merged/head"), "--data", fixture.data.path)
+    #expect(try evaluated.output == fixture.run("eval", fixture.output.path).output && evaluated.status == 0)
 
     let text = try fixture.run(
       "merge", "--unmerge", "--model", path(fixture, "merged"), "--output", path(fixture, "restored"))
@@ -64,6 +68,29 @@ import Testing
         try Data(contentsOf: fixture.root.appendingPathComponent("restored/\(name)"))
           == Data(contentsOf: fixture.model.appendingPathComponent(name)))
     }
+  }
+
+  @Test func `the size of the classifier's images is that of the run or of the flag, and not made up`() throws {
+    let fixture = try trained("lora", "--pooling", "mean-patch")
+    #expect(try fixture.run(merge(fixture)).status == 0)
+    func settings(_ name: String) throws -> String {
+      try String(contentsOf: fixture.root.appendingPathComponent("\(name)/head/config.yaml"), encoding: .utf8)
+    }
+    let run = try settings("merged")
+    #expect(run.contains("image_size: 16\n") && run.contains("pooling: mean-patch\n"), "\(run)")
+    #expect(run.contains("model: \(path(fixture, "merged"))\n"), "\(run)")
+    // An adapter that no run's settings lie beside.
+    let lone = fixture.root.appendingPathComponent("lone")
+    try FileManager.default.copyItem(at: fixture.output.appendingPathComponent("adapter"), to: lone)
+    func mergeLone(_ output: String, _ more: String...) throws -> ToolFixture.Finished {
+      try fixture.run(
+        ["merge", "--model", fixture.model.path, "--adapter", lone.path, "--output", path(fixture, output)]
+          + ["--pooling", "mean-patch"] + more)
+    }
+    #expect(try mergeLone("silent").status == 0)
+    #expect(try !settings("silent").contains("image_size"))
+    #expect(try mergeLone("said", "--image-size", "24").status == 0)
+    #expect(try settings("said").contains("image_size: 24\n"))
   }
 
   @Test func `without originals the recorded adapter is subtracted, or the base restores all`() throws {

@@ -43,6 +43,8 @@ public struct MergedCheckpoint: Sendable {
   /// The largest deviation accepted, as a fraction of the largest feature or logit, or of 1; nil for the usual one of the
   /// checkpoint's type.
   public var tolerance: Double?
+  /// Files to write into `head/`, by name: what whoever uses the classifier needs to know and its adapter does not say.
+  public var besideHead: [String: String] = [:]
   private let source: PretrainedFolder
 
   /// An adapter's folder read for a merge into a backbone.
@@ -128,8 +130,9 @@ public struct MergedCheckpoint: Sendable {
       try Self.check(deviation, isApproximate ? .greatestFiniteMagnitude : limit)
       if heads.count == 1 {
         let model = try merged.adapted(by: .linearProbe)
-        try AdaptedModel(backbone: merged, adapter: model.adapter, head: heads[0])
-          .save(to: folder.appendingPathComponent(Self.headName))
+        let head = folder.appendingPathComponent(Self.headName)
+        try AdaptedModel(backbone: merged, adapter: model.adapter, head: heads[0]).save(to: head)
+        for (name, text) in besideHead { try AtomicFile.write(text, to: head.appendingPathComponent(name)) }
       }
       let record = MergeRecord(
         base: .init(folder: source.url.path, fingerprint: backbone.fingerprint, digest: source.digest),

@@ -17,12 +17,13 @@ struct MergeCommand: Command {
       the old one reads the new one, at no extra cost. Several adapters are added with their weights, ADAPTER@WEIGHT. What \
       was written is read back and compared with the adapted network on a few inputs; where the two differ by more than \
       1e-4 of the largest output (1e-2 in float16, 5e-2 in bfloat16), nothing is left behind. graft_merge.json says what \
-      was merged and how well. A classifier goes to the folder head/, which eval and predict read.
+      was merged and how well. A classifier goes to the folder head/, which eval and predict read, with the size, \
+      normalization and pooling that it was trained with.
 
         graft merge --model vit-s14 --adapter runs/lora --output merged --data emoji-styles
         graft merge --model vit-s14 --adapter runs/a@0.7 --adapter runs/b@0.3 --output merged
         graft merge --unmerge --model merged --output restored
-        graft predict merged/head --model merged photo.jpg
+        graft predict merged/head photo.jpg
 
       A mixture with a router does not merge. With --approximate its gates are replaced by their means over the probe, and \
       the error is reported.
@@ -119,6 +120,14 @@ struct MergeCommand: Command {
     checkpoint.keepsOriginals = keepOriginals
     checkpoint.approximates = approximate
     checkpoint.tolerance = tolerance
+    let isOfTexts = backbone is TextTransformer
+    if let owner = zip(trained, parts).first(where: { $0.1.model.head != nil })?.0 {
+      var network = settings
+      network.folder = output
+      let used = try owner.settings(with: network, isOfTexts: isOfTexts)
+      checkpoint.besideHead[OutputFolder.settingsName] =
+        "# What this classifier is used with.\n" + (try JSONValue.object(used).yaml())
+    }
     let work = { @Sendable [checkpoint] in
       do {
         return try checkpoint.write(parts, to: output)
@@ -127,11 +136,8 @@ struct MergeCommand: Command {
         throw MixtureRefused(error: error)
       }
     }
-    let pooling = settings.pooling == nil ? "" : " --pooling \(settings.poolingName)"
-    let size = backbone is VisionTransformer ? " --image-size \(size(for: backbone, recipe))" : ""
-    let usage = size + pooling
     return Job(work: work) { [self] outcome in
-      report(outcome, of: backbone, usage: usage, output, console)
+      report(outcome, of: backbone, output, console)
       try console.json(Self.json(outcome, output).text(.readable))
     }
   }
@@ -166,8 +172,7 @@ struct MergeCommand: Command {
   }
 
   private func report(
-    _ outcome: MergedCheckpoint.Outcome, of backbone: any PretrainedNetwork, usage: String, _ output: URL,
-    _ console: Console
+    _ outcome: MergedCheckpoint.Outcome, of backbone: any PretrainedNetwork, _ output: URL, _ console: Console
   ) {
     let record = outcome.record
     for rounding in outcome.roundings {
@@ -195,7 +200,7 @@ struct MergeCommand: Command {
       let head = output.appendingPathComponent(MergedCheckpoint.headName).path
       text += "classifier \(classes.count) classes in \(head)\n"
       let input = backbone is VisionTransformer ? "IMAGE" : "TEXT"
-      console.note("to use it: graft predict \(head) --model \(output.path)\(usage) \(input)")
+      console.note("to use it: graft predict \(head) \(input)")
     }
     if record.keepsOriginals { text += "originals  kept\n" }
     console.result(text + "checkpoint \(output.path)\n")

@@ -74,7 +74,7 @@ struct TrainCommand: Command {
     let output = try OutputFolder(settings.experiment.outputFolder(), isContinued: resume)
     let examples = try await settings.experiment.examples(data, for: backbone, console)
     let run = TrainRun(settings: settings, backbone: backbone, examples: examples, target: target, output: output)
-    if !resume { try output.write(settings: settings.resolved()) }
+    if !resume { try output.write(settings: settings.resolved(), resumedBy: "graft train") }
     try await run.perform(console)
   }
 

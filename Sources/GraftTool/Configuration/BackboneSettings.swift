@@ -1,3 +1,4 @@
+import Formats
 import Foundation
 import NeuralNetworks
 import Tensors
@@ -71,6 +72,11 @@ struct BackboneSettings: Sendable {
   }
 
   var poolingName: String { pooling ?? "default" }
+
+  /// As a file would say it.
+  var resolved: JSONObject {
+    ["model": .string(folder.path), "device": .string("\(device)"), "pooling": .string(poolingName)]
+  }
 }
 
 /// A network of the other kind of input.

@@ -96,10 +96,8 @@ struct ExperimentSettings: Sendable {
 
   /// As a file would say it, everything spelled out.
   func resolved() throws -> JSONObject {
-    var object: JSONObject = [
-      "model": .string(backbone.folder.path), "device": .string("\(backbone.device)"),
-      "pooling": .string(backbone.poolingName), "data": .string(data.path),
-    ]
+    var object = backbone.resolved
+    object["data"] = .string(data.path)
     object["domains"] = domains.map { .array($0.map(JSONValue.string)) }
     object["per_class"] = perClass.map(JSONValue.integer)
     if allowsMissingClasses { object["allow_missing_classes"] = true }

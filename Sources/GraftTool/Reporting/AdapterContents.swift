@@ -77,13 +77,19 @@ struct AdapterContents {
   var text: String {
     get throws {
       var text = "method    \(method.lowercased())\n"
-      for (key, value) in settings.members where !value.isNull { text += "  \(key): \(try value.text())\n" }
+      for (key, value) in settings.members where !value.isNull { text += "  \(key): \(try Self.text(of: value))\n" }
       text += "format    \(writer ?? "\(format)")\n"
       if let fingerprint { text += "network   \(fingerprint.prefix(12))…\n" }
       if let mixture { text += "mixed     \(try Self.text(of: mixture))\n" }
       if !classes.isEmpty { text += "classes   \(classes.joined(separator: ", "))\n" }
       return text + "numbers   \(Quantity.count(count)) in \(tensors.count) tensors\n"
     }
+  }
+
+  /// A setting's value; of a long list how many there are, and the first.
+  static func text(of value: JSONValue) throws -> String {
+    guard let list = value.array, list.count > 12 else { return try value.text() }
+    return "\(list.count), \(try list.prefix(3).map { try $0.text() }.joined(separator: ", ")), …"
   }
 
   /// `ties of a (0.5), b (1.0)`

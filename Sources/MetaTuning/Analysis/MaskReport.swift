@@ -25,7 +25,7 @@ public struct MaskReport: Sendable, Hashable, Codable {
 
   /// By layer type; weighted by size, the rows average to `total`.
   public var types: [Density]
-  /// By block, the embeddings and what else is outside of blocks left out.
+  /// By block, numbered from 0 as in the names of tensors; the embeddings and what else is outside of blocks left out.
   public var blocks: [Density]
   public var total: Density
   /// Of the weights, those that some expert has open.
@@ -54,6 +54,11 @@ public struct MaskReport: Sendable, Hashable, Codable {
       experts.flatMap { first in
         experts.filter { $0 != first }.map { intersectionOverUnion[first][$0] }.filter(\.isFinite)
       })
+  }
+
+  /// The least sparsity of an expert where it misses a target by more than 0.01; nil where none does.
+  public func sparsityBelow(_ target: Double) -> Double? {
+    total.experts.map { 1 - $0 }.min().flatMap { $0 < target - 0.01 ? $0 : nil }
   }
 
   private func meanOverPairs(_ value: (Double, Double) -> Double) -> Double? {
@@ -100,7 +105,7 @@ public struct MaskReport: Sendable, Hashable, Codable {
       return chosen.isEmpty ? nil : density(type.rawValue, chosen)
     }
     blocks = Set(parts.compactMap(\.block)).sorted().map { block in
-      density("\(block + 1)", parts.filter { $0.block == block })
+      density("\(block)", parts.filter { $0.block == block })
     }
     total = density("all", parts)
     union = Double(inSome) / Double(max(1, weights))

@@ -27,8 +27,9 @@ public struct MetaConfiguration: Sendable, Hashable {
 
   // MARK: Rates
 
-  /// Of the offsets, before the schedule. The one rate to sweep: what is good depends on the backbone.
-  public var deltaRate = 1e-4
+  /// Of the offsets, before the schedule. The one rate to sweep: what is good depends on the backbone. A ViT-S/14 gained at 1e-5 and
+  /// lost at 1e-4 what it knew; one of 0.2 million weights was best near 1e-2 (`docs/results.md`).
+  public var deltaRate = 1e-5
   public var deltaMomentum = 0.9
   public var deltaDecay = 1e-4
   /// `κ`: the rate of the mask logits divided by the number of weights, since the constraint's gradient has that number below it.

@@ -1,3 +1,5 @@
+import Formats
+
 /// What is meta-tuned, and how much of it one task uses.
 public enum MetaMethod: String, Sendable, Hashable, Codable, CaseIterable {
   /// Sparse interpolated experts: one offset δ, a learned sparse mask of it for each expert, experts mixed for each task.
@@ -42,4 +44,27 @@ public enum MetaPreset: String, Sendable, Hashable, Codable, CaseIterable {
   /// The paper's losses with the defects of the code repaired: one gate, a task embedding that does not depend on the order of the
   /// classes, logits of order 1.
   case recommended
+}
+
+extension MetaMethod {
+  /// - Throws: `DecodingError.dataCorrupted` for another name, with those that are near and all there are.
+  public init(from decoder: any Decoder) throws { self = try decoder.decodeName(of: "method") }
+}
+
+extension MetaPreset {
+  /// - Throws: `DecodingError.dataCorrupted` for another name, with those that are near and all there are.
+  public init(from decoder: any Decoder) throws { self = try decoder.decodeName(of: "preset") }
+}
+
+extension Decoder {
+  fileprivate func decodeName<Value: RawRepresentable<String> & CaseIterable>(of kind: String) throws -> Value {
+    let container = try singleValueContainer()
+    let name = try container.decode(String.self)
+    if let value = Value(rawValue: name) { return value }
+    let known = Value.allCases.map(\.rawValue)
+    throw DecodingError.dataCorruptedError(
+      in: container,
+      debugDescription: "There is no \(kind) '\(name)'.\(Suggestion.didYouMean(name, among: known)) "
+        + "The \(kind)s are \(known.joined(separator: ", ")).")
+  }
 }

@@ -57,11 +57,13 @@ final class EpisodeTester {
 
   var candidates: [Double] { mode.fineTuning?.candidates ?? [] }
 
-  func result(_ datasets: [MetaTestResult.Dataset]) -> MetaTestResult {
-    MetaTestResult(
-      name: subject.name, mode: mode.name, rates: mode.fineTuning?.rates.name,
-      rateFactor: mode.fineTuning?.searchFactor, scale: subject.scale, settings: test.settings, episodes: test.episodes,
-      seed: test.seed, digest: test.digest, datasets: datasets)
+  func result(_ datasets: [MetaTestResult.Dataset]) throws -> MetaTestResult {
+    let factor = mode.fineTuning?.searchFactor
+    return MetaTestResult(
+      name: subject.name, mode: mode.name, rates: mode.fineTuning?.rates.name, rateFactor: factor,
+      tuning: try mode.tuning, candidates: factor == nil ? [] : candidates, isMetaTuned: subject.model != nil,
+      scale: subject.scale, settings: test.settings, episodes: test.episodes, seed: test.seed, digest: test.digest,
+      datasets: datasets)
   }
 
   // MARK: One episode

@@ -118,7 +118,7 @@ public struct MetaTest: Sendable {
       let rate = try await search(tester, searches[index], for: sampler.pools[0].name, progress)
       datasets.append(try await measure(tester, sampler, rate: rate, progress))
     }
-    return tester.result(datasets)
+    return try tester.result(datasets)
   }
 
   /// The episodes that one data set's rate is searched on.

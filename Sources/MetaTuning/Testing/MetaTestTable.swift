@@ -2,6 +2,7 @@ import Datasets
 import Formats
 import Foundation
 import Reports
+import Training
 
 /// Rows of `MetaTestResult` as a table: accuracy in per cent with its 95 % interval over episodes.
 public struct MetaTestTable: Sendable, Hashable, Codable {
@@ -32,6 +33,11 @@ public struct MetaTestTable: Sendable, Hashable, Codable {
   /// GitHub's.
   public var markdown: String { "## \(title)\n\n" + table.markdown + "\n" + method }
 
+  /// `differences` in GitHub's.
+  public var markdownDifferences: String? {
+    get throws { try differenceTable.map { "### \($0.title)\n\n" + $0.markdown } }
+  }
+
   /// A line for each row and data set.
   public var csv: String {
     let header = "row,mode,rates,rate_factor,scale,dataset,domain,accuracy,half_width,episodes,diverged,unsearched\n"
@@ -51,43 +57,67 @@ public struct MetaTestTable: Sendable, Hashable, Codable {
     return header + lines.joined()
   }
 
-  /// Everything, the accuracy of each episode too.
+  /// Everything, the accuracy of each episode too, and what the tables show: `mean` and `half_width` of each data set, `id_mean`,
+  /// `ood_mean` and `mean` of each row, null where there is none.
   public var json: JSONValue {
     get throws {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys]
-      return try JSONValue(parsing: encoder.encode(self))
+      func number(_ value: Double?) -> JSONValue { value.flatMap { $0.isFinite ? .double($0) : nil } ?? .null }
+      func json(_ mean: MetaTestResult.Mean?) -> JSONValue {
+        mean.map {
+          ["mean": number($0.mean), "half_width": number($0.halfWidth), "datasets": .integer($0.datasets)]
+        } ?? .null
+      }
+      let described = try rows.map { row in
+        var object = try JSONValue(encoding: row).object ?? JSONObject()
+        object["id_mean"] = json(row.inDomain)
+        object["ood_mean"] = json(row.outOfDomain)
+        object["mean"] = json(row.mean)
+        object["datasets"] = .array(
+          try row.datasets.map { dataset in
+            var object = try JSONValue(encoding: dataset).object ?? JSONObject()
+            object["mean"] = number(dataset.mean)
+            object["half_width"] = number(dataset.halfWidth)
+            object["mean_mixing"] = .array(dataset.meanMixing.map(number))
+            return .object(object)
+          })
+        return JSONValue.object(object)
+      }
+      return ["title": .string(title), "rows": .array(described)]
     }
   }
 
-  /// Each row minus the first, episode by episode; nil where there is nothing to compare.
+  /// Each row minus the first, episode by episode, columns as in the table of accuracies; nil where there is nothing to compare.
   public var differences: String? {
+    get throws { try differenceTable?.plainText }
+  }
+
+  private var differenceTable: TableText? {
     get throws {
       guard rows.count > 1, let first = rows.first else { return nil }
       let lines = try rows.dropFirst().map { row in
-        [row.label(among: rows)]
-          + (try row.difference(from: first)).map { Self.percent($0.mean, $0.halfWidth, signed: true) }
+        try row.difference(from: first, groups: groups)
       }
-      let names = try rows[1].difference(from: first).map(\.name)
       return TableText(
-        title: "Difference from \(first.label(among: rows)), the same episodes", header: ["Row"] + names, rows: lines
-      ).plainText
+        title: "Difference from \(first.label(among: rows)), the same episodes",
+        header: ["Row"] + (lines.first ?? []).map(\.name),
+        rows: zip(rows.dropFirst(), lines).map { row, line in
+          [row.label(among: rows)] + line.map { Self.percent($0.mean, $0.halfWidth, signed: true) }
+        })
     }
   }
 
+  private var groups: [MetaTestResult.Group] { MetaTestResult.groups(of: rows) }
+
   private var table: TableText {
-    let first = rows[0].datasets
-    let header =
-      first.filter(\.isInDomain).map(\.name) + ["ID mean"] + first.filter { !$0.isInDomain }.map(\.name)
-      + ["OOD mean"]
+    let datasets = rows[0].datasets
     return TableText(
-      title: title, header: ["Row"] + header,
+      title: title, header: ["Row"] + groups.flatMap { $0.members.map { datasets[$0].name } + [$0.name] },
       rows: rows.map { row in
-        func cells(_ isInDomain: Bool) -> [String] {
-          row.datasets.filter { $0.isInDomain == isInDomain }.map { Self.percent($0.mean, $0.halfWidth) }
-        }
-        func mean(_ mean: MetaTestResult.Mean?) -> String { mean.map { Self.percent($0.mean, $0.halfWidth) } ?? "-" }
-        return [row.label(among: rows)] + cells(true) + [mean(row.inDomain)] + cells(false) + [mean(row.outOfDomain)]
+        [row.label(among: rows)]
+          + groups.flatMap { group in
+            group.members.map { Self.percent(row.datasets[$0].mean, row.datasets[$0].halfWidth) }
+              + [row.mean(over: group).map { Self.percent($0.mean, $0.halfWidth) } ?? "-"]
+          }
       })
   }
 
@@ -98,18 +128,39 @@ public struct MetaTestTable: Sendable, Hashable, Codable {
       "\(first.episodes) episodes of each data set, seed \(first.seed), \(first.settings.summary); "
         + "mean accuracy in per cent ± 1.96 s/√n over episodes."
     ]
-    let rates = rows.compactMap { row in
-      row.rates.map { $0 + (row.rateFactor ?? 1 == 1 ? "" : ", the candidates multiplied by \(row.rateFactor ?? 1)") }
+    if groups.contains(where: { $0.name != MetaTestResult.Group.all }) {
+      lines.append("ID: data sets that were meta-tuned on, of other classes than these; OOD: the others.")
     }
-    for rates in Set(rates).sorted() { lines.append("Learning rate of fine-tuning: \(rates).") }
+    lines += ofRows { row in
+      row.tuning.map { "Tuned on each support: \($0)." } ?? "Nothing is tuned on a support: mode \(row.mode)."
+    }
+    lines += ofRows { row in
+      row.rates.map { rates in
+        let factor = row.rateFactor.flatMap { $0 == 1 ? nil : " (multiplied by \($0.shown))" } ?? ""
+        let among = row.candidates.isEmpty ? "" : ", of \(row.candidates.map(\.shown).joined(separator: ", "))"
+        return "Learning rate of tuning: \(rates)\(among)\(factor)."
+      }
+    }
     for row in rows {
+      let label = row.label(among: rows)
+      let chosen = row.candidates.isEmpty ? [] : row.datasets.flatMap(\.learningRates)
+      if let median = Statistics.median(chosen), let least = chosen.min(), let most = chosen.max() {
+        lines.append("\(label): rates from \(least.shown) to \(most.shown) were chosen, median \(median.shown).")
+      }
       let (diverged, unsearched) = row.datasets.reduce((0, 0)) { ($0.0 + $1.diverged, $0.1 + $1.unsearched) }
-      if diverged > 0 { lines.append("\(row.name): fine-tuning diverged in \(diverged) episodes, counted as wrong.") }
+      if diverged > 0 { lines.append("\(label): tuning diverged in \(diverged) episodes, counted as wrong.") }
       if unsearched > 0 {
-        lines.append("\(row.name): \(unsearched) episodes had no example to search a rate with and were not tuned.")
+        lines.append("\(label): \(unsearched) episodes had no example to search a rate with and were not tuned.")
       }
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// A line about each row: once where it is the same of all of them, and with their names where not.
+  private func ofRows(_ line: (MetaTestResult) -> String?) -> [String] {
+    let lines = rows.map(line)
+    guard Set(lines).count > 1 else { return lines.prefix(1).compactMap { $0 } }
+    return zip(rows, lines).compactMap { row, line in line.map { "\(row.label(among: rows)): \($0)" } }
   }
 
   private static func percent(_ value: Double, _ half: Double?, signed: Bool = false) -> String {
@@ -130,7 +181,11 @@ extension MetaTestResult {
     let namesakes = rows.filter { $0.name == name }
     guard namesakes.count > 1 else { return name }
     var label = name
-    if Set(namesakes.map(\.mode)).count > 1 { label += ", \(mode)" }
+    if Set(namesakes.map(\.mode)).count > 1 {
+      label += ", \(mode)"
+    } else if Set(namesakes.map(\.tuning)).count > 1 {
+      label += ", \(tuning ?? mode)"
+    }
     if Set(namesakes.map(\.scale)).count > 1 { label += " × \(scale)" }
     return label
   }

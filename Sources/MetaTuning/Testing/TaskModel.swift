@@ -61,7 +61,7 @@ public struct TaskModel {
     let configuration = DeltaTuning(
       biases: sites.map(\.name).filter { changed["\($0).bias"] != nil },
       tunedTensors: backbone.tensors.map(\.name).filter { changed[$0] != nil && !own.contains($0) })
-    let adapter = try Adapter(configuration, at: sites, of: backbone, generator: Generator(seed: 0))
+    let adapter = try Adapter(unseeded: configuration, at: sites, of: backbone)
     let originals = Dictionary(backbone.tensors.map { ($0.name, $0.tensor) }) { first, _ in first }
     for parameter in adapter.parameters {
       for (suffix, kind) in [(".bias_delta", ".bias"), (".delta", ".weight")] {

@@ -1,6 +1,7 @@
 import Adapters
 import Datasets
 import Formats
+import Foundation
 import NeuralNetworks
 import Training
 
@@ -34,6 +35,50 @@ public enum TestMode: Sendable {
     case .adapter(let method, _): method.name
     }
   }
+
+  /// What is tuned, with every setting that it has, and how; nil where nothing is.
+  var tuning: String? {
+    get throws {
+      switch self {
+      case .gradientFree: nil
+      case .fullFineTuning(let tuning): "all weights, \(tuning.summary)"
+      case .adapter(let method, let tuning): "\(try method.summary), \(tuning.summary)"
+      }
+    }
+  }
+}
+
+extension Method {
+  /// `LoRA on query, value (alpha 32, dropout 0.1, rank 8)`. What is off, or empty, is left out.
+  fileprivate var summary: String {
+    get throws {
+      let settings = try adapter.settings().members.compactMap { key, value -> String? in
+        switch value {
+        case .null, .bool(false): nil
+        case .bool(true): key
+        case .double(let number): "\(key) \(number.shown)"
+        case .string(let text): "\(key) \(text)"
+        case .array(let values) where values.isEmpty: nil
+        case .object(let object) where object.members.isEmpty: nil
+        default: "\(key) \(try value.text())"
+        }
+      }
+      var places: [String] = []
+      if case .linearMaps(let usual, let usualBlocks) = type(of: adapter).placement {
+        let blocks = blocks ?? usualBlocks
+        places = ["on \(targets ?? usual)"] + (blocks == .all ? [] : ["in blocks: \(blocks)"])
+      } else if let blocks {
+        places = ["in blocks: \(blocks)"]
+      }
+      return ([name] + places).joined(separator: " ")
+        + (settings.isEmpty ? "" : " (\(settings.joined(separator: ", ")))")
+    }
+  }
+}
+
+extension Double {
+  /// For tables: `0.001` and `1e-06`.
+  var shown: String { String(format: "%g", self) }
 }
 
 /// Tuning on a task's support set, as PMF does it: each step takes prototypes of the support as it is under the current weights,
@@ -65,6 +110,11 @@ public struct FineTuning: Sendable {
   var candidates: [Double] {
     if case .fixed(let rate) = rates { return [rate] }
     return rates.candidates.map { $0 * rateFactor }
+  }
+
+  fileprivate var summary: String {
+    let varied = augmentation.map { $0.flips ? "augmented" : "augmented without mirroring" } ?? "not augmented"
+    return "\(steps) \(steps == 1 ? "step" : "steps") of \(optimizer.kind.rawValue), images \(varied)"
   }
 
   /// The factor where it has an effect: for a rate that is searched.
@@ -102,7 +152,7 @@ public enum RateSearch: Sendable {
   /// For tables and files.
   public var name: String {
     switch self {
-    case .fixed(let rate): "fixed at \(rate)"
+    case .fixed(let rate): "fixed at \(rate.shown)"
     case .supportFolds(_, let folds): "\(folds) folds of each support"
     case .otherClasses(_, let episodes, _): "\(episodes) episodes of other classes"
     case .official(let episodes, _): "official: \(episodes) labelled episodes of the test classes"

@@ -10,7 +10,7 @@ import Training
 /// |---|---|
 /// | `meta.json`, `meta.safetensors` | the model, as `MetaModel.save` writes it, and the momentum of its offsets |
 /// | `optimizer.safetensors` | the hypernetwork's moments and counts; absent without one |
-/// | `best/` | the model at its best validation; absent where none is kept |
+/// | `best/` | the model at its best validation; absent where none is kept, or the best is the checkpoint's own step |
 /// | `run.json` | settings, validations |
 /// | `manifest.json` | sizes and digests of the others, written last: no manifest, no checkpoint |
 ///
@@ -44,7 +44,7 @@ struct MetaCheckpoint {
         for (name, tensor) in optimizer { try writer.add(name, tensor) }
         try writer.write(to: folder.appendingPathComponent(optimizerFile))
       }
-      if let best {
+      if let best, best.validation.step != step {
         let beside = folder.appendingPathComponent(bestFolder, isDirectory: true)
         try FileManager.default.createDirectory(at: beside, withIntermediateDirectories: false)
         try MetaModel.write(
@@ -85,7 +85,8 @@ struct MetaCheckpoint {
     guard let validation = validations.first(where: { $0.step == bestStep }) else {
       throw CheckpointError.missing("the validation of step \(bestStep)", url.path)
     }
-    let saved = try SavedModel(in: url.appendingPathComponent(Self.bestFolder, isDirectory: true))
+    let saved =
+      bestStep == step ? model : try SavedModel(in: url.appendingPathComponent(Self.bestFolder, isDirectory: true))
     let tensors = try saved.tensors().sorted { $0.key < $1.key }.map { (name: $0.key, tensor: try $0.value.clone()) }
     return MetaResult.Best(
       validation: validation,

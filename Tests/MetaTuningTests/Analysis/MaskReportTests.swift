@@ -31,7 +31,7 @@ import Training
       ])
     // Queries of two blocks: 16 × 16 weights and 16 biases each.
     #expect(report.types[1].weights == 2 * (256 + 16))
-    #expect(report.blocks.map(\.name) == ["1", "2"])
+    #expect(report.blocks.map(\.name) == ["0", "1"])
   }
 
   @Test @Compute func `densities, overlaps and the union are those of the gates counted one by one`() throws {
@@ -59,6 +59,8 @@ import Training
       }
     }
     #expect(abs(report.union - count { open[0][$0] || open[1][$0] || open[2][$0] } / Double(open[0].count)) < 1e-12)
+    let least = try #require(report.total.experts.map { 1 - $0 }.min())
+    #expect(report.sparsityBelow(least + 0.009) == nil && report.sparsityBelow(least + 0.011) == least)
     let value = try #require(report.types.first { $0.name == "value" })
     #expect(value.weights == 2 * (256 + 16) && values.count == 544)
     #expect(abs(value.experts[2] - Double(values.count { $0 }) / 544) < 1e-12)

@@ -17,7 +17,7 @@ import Training
     #expect(code.divergence == .reverse && code.innerRate == 1e-3 && code.distillsPretrained)
     #expect(recommended.divergence == .forward && recommended.innerRate == nil && !recommended.distillsPretrained)
     // A rate of 1e-3 ruins a pretrained ViT-S/14.
-    #expect(recommended.deltaRate == 1e-4)
+    #expect(recommended.deltaRate == 1e-5)
     #expect(code.deltaRate == 1e-4 && code.deltaDecay == 1e-4 && code.hypernetworkRate == 1e-4)
     #expect(abs(code.maskRatePerWeight * 21_665_664 - 1e6) < 1e-3)
     let pmf = MetaConfiguration(.pmf, preset: .paper)

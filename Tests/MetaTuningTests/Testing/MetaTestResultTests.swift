@@ -41,16 +41,31 @@ func makeResult(_ name: String, _ accuracies: [String: [Double]], digest: String
 
   @Test func `differences are taken episode by episode`() throws {
     let differences = try first.difference(from: second)
-    #expect(differences.map(\.name) == ["in1", "in2", "out", "ID mean", "OOD mean"])
-    for (difference, expected) in zip(differences, [0.5, 0.05, 0.1, 0.275, 0.1]) {
+    #expect(differences.map(\.name) == ["in1", "in2", "ID mean", "out", "OOD mean"])
+    for (difference, expected) in zip(differences, [0.5, 0.05, 0.275, 0.1, 0.1]) {
       #expect(abs(difference.mean - expected) < 1e-12)
     }
     // What both rows find hard falls out: the difference of "out" is the same in every episode.
-    #expect(try #require(differences[2].halfWidth) < 1e-12)
+    #expect(try #require(differences[3].halfWidth) < 1e-12)
     #expect(try #require(first.datasets[2].halfWidth) > 0.2)
     #expect(throws: MetaTestTableError.otherEpisodes("a", "b")) {
       try first.difference(from: makeResult("b", ["in1": [1], "in2": [1], "out": [1]], digest: "e"))
     }
+  }
+
+  @Test func `rows of networks that were not meta-tuned have one mean, unless data sets are said to be in domain`() {
+    var frozen = makeResult("Frozen", ["out1": [0.5], "out2": [0.7]])
+    frozen.isMetaTuned = false
+    #expect(MetaTestResult.groups(of: [frozen]) == [.init(name: "Mean", members: [0, 1])])
+    #expect(abs((frozen.mean(over: MetaTestResult.groups(of: [frozen])[0])?.mean ?? 0) - 0.6) < 1e-12)
+    var tuned = frozen
+    tuned.isMetaTuned = true
+    #expect(MetaTestResult.groups(of: [frozen, tuned]) == [.init(name: "OOD mean", members: [0, 1])])
+    frozen.datasets[1].isInDomain = true
+    #expect(
+      MetaTestResult.groups(of: [frozen]) == [
+        .init(name: "ID mean", members: [1]), .init(name: "OOD mean", members: [0]),
+      ])
   }
 
   @Test func `the mean mixing is over episodes`() {

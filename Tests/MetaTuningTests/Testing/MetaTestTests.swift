@@ -84,6 +84,7 @@ import Training
     #expect(moved.datasets.map(\.accuracies) != free.datasets.map(\.accuracies))
     #expect(moved.datasets.map(\.learningRates) == [[0.05, 0.05, 0.05, 0.05], [0.05, 0.05, 0.05, 0.05]])
     #expect(moved.mode == (adapter ? "LoRA" : "full fine-tuning") && moved.rates == "fixed at 0.05")
+    #expect(try #require(moved.tuning).hasPrefix(adapter ? "LoRA on query, value (alpha " : "all weights, "))
     // A rate that is given is the rate, of an adapter too.
     #expect(moved.rateFactor == nil)
     #expect(mode(.fixed(0.05), adapter: adapter).fineTuning?.candidates == [0.05])

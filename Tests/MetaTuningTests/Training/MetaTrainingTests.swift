@@ -151,10 +151,34 @@ import Training
   }
 
   @Compute
+  @Test func `a best state that is the checkpoint's own is not written twice`() async throws {
+    let configuration = Tiny.configuration(.smat, steps: 3) {
+      $0.validationInterval = 3
+      $0.checkpointInterval = 1
+    }
+    let folder = try ScratchFolder()
+    let result = try await run(configuration, checkpoints: folder.url).finish()
+    #expect(result.best?.validation.step == 3)
+    let files = try FileManager.default.contentsOfDirectory(atPath: #require(result.checkpoint).path)
+    #expect(files.contains(MetaModel.tensorsFile) && !files.contains("best"))
+    let again = try #require(try await run(configuration, checkpoints: folder.url).finish().best)
+    #expect(again.validation == result.best?.validation && again.state.tasksSeen == 6)
+    for (read, trained) in zip(
+      again.state.tensors.sorted { $0.name < $1.name }, result.model.state.sorted { $0.name < $1.name })
+    {
+      #expect(try read.name == trained.name && read.tensor.isEqual(to: trained.tensor.detached()), "\(read.name)")
+    }
+  }
+
+  @Compute
   @Test func `a checkpoint and the best state in it say what was trained on, and a resumed run how far it is`()
     async throws
   {
-    let configuration = Tiny.configuration(.smat, steps: 4) { $0.checkpointInterval = 2 }
+    let configuration = Tiny.configuration(.smat, steps: 4) {
+      $0.checkpointInterval = 2
+      // All validations are equal, so that the best is the first, not that of the last step.
+      $0.deltaRate = 1e-12
+    }
     let folder = try ScratchFolder()
     let first = try run(configuration, checkpoints: folder.url)
     let checkpoint = try #require(try await first.finish().checkpoint)
