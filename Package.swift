@@ -74,7 +74,8 @@ let package = Package(
     .target(
       name: "Studies",
       dependencies: [
-        "MetaTuning", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers", "Reports",
+        "MetaTuning", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets",
+        "Tokenizers", "Reports",
       ],
       swiftSettings: swiftSettings),
     .target(
@@ -118,12 +119,15 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "MetaTuningTests",
-      dependencies: ["MetaTuning", "Training", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Reports"],
+      dependencies: [
+        "MetaTuning", "Training", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Reports",
+      ],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "StudiesTests",
       dependencies: [
-        "Studies", "MetaTuning", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets", "Tokenizers",
+        "Studies", "MetaTuning", "Training", "Mixing", "Adapters", "NeuralNetworks", "Tensors", "Formats", "Datasets",
+        "Tokenizers",
         "Reports",
       ],
       swiftSettings: swiftSettings),
