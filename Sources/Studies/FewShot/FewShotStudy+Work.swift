@@ -161,8 +161,8 @@ extension FewShotStudy {
         result.validation.append(.init(scale: subject.scale, accuracy: accuracy))
       }
       let tested = try await tests.run(subject, frozen: frozen) { done in
-        let before = names.firstIndex(of: done.dataset) ?? 0
-        progress(before * done.total + done.completed, names.count * done.total)
+        let before = tests.pools.firstIndex { $0.name == done.dataset } ?? 0
+        progress(before * done.total + done.completed, tests.pools.count * done.total)
       }
       result.tests += tested.datasets.map {
         .init(dataset: $0.name, scale: subject.scale, accuracies: $0.accuracies, mixings: $0.mixings)
